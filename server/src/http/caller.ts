@@ -1,0 +1,87 @@
+/** Who is calling. The tenant and the rights of a request come from here and nowhere else. */
+import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
+import { defineError } from '../errors.ts';
+
+export interface Caller {
+  kind: 'user' | 'client';
+  /** User or client id (UUID). */
+  id: string;
+  /** How it appears in history: `user:<uuid>` or `client:<client_id>`. */
+  name: string;
+  tenantId: string;
+  scopes: ReadonlySet<string>;
+  /** Of a user's login; absent for clients. */
+  sessionId?: string;
+}
+
+/**
+ * Turns an Authorization header into its caller.
+ * @throws unauthorized
+ */
+export type Authenticate = (authorization: string | undefined) => Promise<Caller>;
+
+export const unauthorized = defineError('auth.unauthorized', 401, 'A valid credential is needed');
+export const forbidden = defineError('auth.insufficient_scope', 403, 'The credential lacks a scope');
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    caller: Caller | undefined;
+  }
+}
+
+/** A hook that lets only callers with a scope pass. It runs before the body is read. */
+export type Needs = (scope?: string) => onRequestAsyncHookHandler;
+
+export function makeNeeds(authenticate: Authenticate): Needs {
+  return (scope) => async (request) => {
+    const caller = await authenticate(request.headers.authorization);
+    if (scope !== undefined) requireScope(caller, scope);
+    request.caller = caller;
+  };
+}
+
+/** `admin` holds every right; `mail:admin` those over mail. */
+export function hasScope(caller: Caller, scope: string): boolean {
+  return (
+    caller.scopes.has(scope) || caller.scopes.has('admin') || (scope === 'email' && caller.scopes.has('mail:admin'))
+  );
+}
+
+export function requireScope(caller: Caller, scope: string): void {
+  if (hasScope(caller, scope)) return;
+  throw forbidden({
+    detail: `This call needs the scope "${scope}".`,
+    headers: { 'WWW-Authenticate': `Bearer error="insufficient_scope", scope="${scope}"` },
+  });
+}
+
+/** The caller of a route that has a `needs` hook. */
+export function callerOf(request: FastifyRequest): Caller {
+  if (!request.caller) throw new Error(`${request.routeOptions.url} reads its caller but has no needs() hook.`);
+  return request.caller;
+}
+
+/**
+ * The `Basic` credential of a header, or undefined where it is of another scheme or absent.
+ * @throws unauthorized when it is malformed (S15)
+ */
+export function basicCredential(authorization: string | undefined): { user: string; password: string } | undefined {
+  const match = /^basic +(\S*) *$/i.exec(authorization ?? '');
+  if (!match) {
+    if (/^basic\b/i.test(authorization ?? '')) throw malformedBasic();
+    return undefined;
+  }
+  const encoded = match[1] ?? '';
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(encoded)) throw malformedBasic();
+  const decoded = Buffer.from(encoded, 'base64').toString('utf8');
+  const colon = decoded.indexOf(':');
+  if (colon < 1 || decoded.includes('\uFFFD') || decoded.includes('\0')) throw malformedBasic();
+  return { user: decoded.slice(0, colon), password: decoded.slice(colon + 1) };
+}
+
+function malformedBasic() {
+  return unauthorized({
+    detail: 'The Basic credential is malformed: it is base64 of "user:password".',
+    headers: { 'WWW-Authenticate': 'Basic realm="postern", charset="UTF-8"' },
+  });
+}

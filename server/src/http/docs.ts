@@ -1,0 +1,40 @@
+/** `/openapi.json` and the try-it-out pages at `/docs`, both from the routes' own schemas. */
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import type { App } from './server.ts';
+
+export async function documentApi(
+  app: App,
+  { publicUrl, version }: { publicUrl: string; version: string },
+): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Postern',
+        version,
+        description:
+          'Users and mail for an application. Every error is `application/problem+json` with a stable `code`; ' +
+          'OAuth endpoints answer in the form of RFC 6749.',
+      },
+      servers: [{ url: publicUrl }],
+      components: {
+        securitySchemes: {
+          bearer: { type: 'http', scheme: 'bearer', description: "A user's or a client's access token" },
+          basic: {
+            type: 'http',
+            scheme: 'basic',
+            description: 'E-mail and password of a user, or client id and secret',
+          },
+        },
+      },
+    },
+    refResolver: { buildLocalReference: (schema, _base, _fragment, i) => String(schema.$id ?? `def-${i}`) },
+  });
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: true,
+    uiConfig: { tryItOutEnabled: true, persistAuthorization: false },
+  });
+  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
+}

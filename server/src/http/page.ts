@@ -1,0 +1,74 @@
+/** The few HTML pages of the service: plain, without JavaScript unless a page says so, every value escaped. */
+
+/** HTML that is already safe. Only the `html` tag and `raw` make it. */
+export interface Html {
+  readonly html: string;
+}
+
+/** Template tag that escapes every value; arrays are joined, `Html` is taken as it is. */
+export function html(parts: TemplateStringsArray, ...values: unknown[]): Html {
+  return { html: parts.reduce((all, part, i) => all + render(values[i - 1]) + part) };
+}
+
+/** Trusts text of our own. Never for anything a caller or a mail supplied. */
+export function raw(text: string): Html {
+  return { html: text };
+}
+
+function render(value: unknown): string {
+  if (value === undefined || value === null || value === false) return '';
+  if (Array.isArray(value)) return value.map(render).join('');
+  if (typeof value === 'object' && 'html' in value) return String(value.html);
+  return escapeHtml(String(value));
+}
+
+export function escapeHtml(text: string): string {
+  return text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;')
+    .replaceAll("'", '&#39;');
+}
+
+/** A whole document around `body`. @param script path of a script of ours, for pages that need one */
+export function page({ title, body, script }: { title: string; body: Html; script?: string }): string {
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${title}</title>
+<link rel="stylesheet" href="/postern.css">
+<link rel="icon" href="data:,">
+${script && html`<script type="module" src="${script}"></script>`}
+</head>
+<body>
+${body}
+</body>
+</html>
+`.html;
+}
+
+/** Served at `/postern.css`. */
+export const stylesheet = `
+:root { color-scheme: light dark; --ink: #1b1f24; --soft: #59636e; --line: #d5dae0; --paper: #fff; --wash: #f5f7f9; --accent: #2456c4; --bad: #b3261e; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e8ebef; --soft: #9aa4af; --line: #363d46; --paper: #14171b; --wash: #1d2127; --accent: #8ab0ff; --bad: #ff8a80; }
+}
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--wash); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
+main { max-width: 44rem; margin: 3rem auto; padding: 2rem; background: var(--paper); border: 1px solid var(--line); border-radius: 10px; }
+main.narrow { max-width: 26rem; }
+h1 { margin: 0 0 1rem; font-size: 1.5rem; line-height: 1.25; }
+h2 { margin: 2rem 0 .5rem; font-size: 1.1rem; }
+a { color: var(--accent); }
+p.soft, .soft { color: var(--soft); }
+code, pre { font: 14px/1.5 ui-monospace, monospace; }
+pre { overflow-x: auto; padding: 1rem; background: var(--wash); border: 1px solid var(--line); border-radius: 6px; }
+table { border-collapse: collapse; width: 100%; }
+th, td { padding: .4rem .6rem .4rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
+button { padding: .65rem 1.2rem; border: 0; border-radius: 6px; background: var(--accent); color: var(--paper); font: inherit; font-weight: 600; cursor: pointer; }
+button:focus-visible, a:focus-visible, input:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+.bad { color: var(--bad); }
+`;

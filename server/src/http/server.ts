@@ -1,0 +1,156 @@
+/**
+ * The Fastify instance every route is added to: validation, errors, security headers, documentation, and a close that
+ * fails no request. It knows no feature; `start.ts` hands the routes in.
+ */
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Server as NetServer } from 'node:net';
+import cors from '@fastify/cors';
+import formbody from '@fastify/formbody';
+import helmet from '@fastify/helmet';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, type RawServerDefault } from 'fastify';
+import { defineError } from '../errors.ts';
+import { documentApi } from './docs.ts';
+import { parseJsonBody } from './json-body.ts';
+import { observeRequests } from './metrics.ts';
+import { stylesheet } from './page.ts';
+import { answerUnknown, Problem, sendProblem } from './problem.ts';
+import { compileValidator } from './validate.ts';
+
+export type App = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse<IncomingMessage>,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;
+
+/** A feature's routes: adds them to the app. */
+export type Routes = (app: App) => void;
+
+const unsupportedEncoding = defineError('http.unsupported_encoding', 415, 'Compressed bodies are not read');
+
+export interface ServerOptions {
+  log: FastifyBaseLogger;
+  publicUrl: string;
+  trustProxy: string[];
+  version: string;
+  routes: Routes[];
+}
+
+/** Bodies of calls that carry no mail. */
+const bodyLimit = 64 * 1024;
+
+export async function buildServer({ log, publicUrl, trustProxy, version, routes }: ServerOptions): Promise<App> {
+  const isHttps = publicUrl.startsWith('https:');
+  const app: App = Fastify({
+    loggerInstance: log,
+    // One line per request would drown the log and cost a tenth of the speed; metrics count them, errors are logged.
+    disableRequestLogging: true,
+    trustProxy: trustProxy.length > 0 ? trustProxy : false,
+    bodyLimit,
+    requestTimeout: 30_000,
+    connectionTimeout: 0,
+    keepAliveTimeout: 72_000,
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 256 },
+    genReqId: (request) => {
+      const given = request.headers['x-request-id'];
+      return typeof given === 'string' && /^[\w-]{1,64}$/.test(given) ? given : randomUUID();
+    },
+    return503OnClosing: false,
+    forceCloseConnections: false,
+  }).withTypeProvider<TypeBoxTypeProvider>();
+
+  app.setValidatorCompiler(compileValidator);
+  app.setErrorHandler(sendProblem);
+  const methods = new Map<string, Set<string>>();
+  app.addHook('onRoute', ({ url, method }) => {
+    const known = methods.get(url) ?? new Set();
+    for (const one of [method].flat()) known.add(one);
+    methods.set(url, known);
+  });
+  app.setNotFoundHandler(answerUnknown((path) => [...(methods.get(path.replace(/(.)\/$/, '$1')) ?? [])]));
+  app.addSchema(Problem);
+  app.decorateRequest('caller', undefined);
+
+  app.removeContentTypeParser(['application/json', 'text/plain']);
+  app.addContentTypeParser(
+    'application/json',
+    { parseAs: 'string' },
+    async (_request: unknown, body: string | Buffer) =>
+      // An empty body is no body: calls that need one say so by their schema.
+      body.length === 0 ? undefined : parseJsonBody(body.toString()),
+  );
+  await app.register(formbody, { bodyLimit });
+
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('X-Request-Id', request.id);
+    const encoding = request.headers['content-encoding'];
+    if (encoding !== undefined && encoding !== 'identity') {
+      throw unsupportedEncoding({ detail: `Send the body without Content-Encoding: ${encoding}.` });
+    }
+  });
+  app.addHook('onSend', async (_request, reply) => {
+    if (!reply.hasHeader('Cache-Control')) reply.header('Cache-Control', 'no-store');
+  });
+
+  await app.register(helmet, {
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: {
+        defaultSrc: ["'none'"],
+        scriptSrc: ["'self'"],
+        styleSrc: ["'self'"],
+        imgSrc: ["'self'", 'data:'],
+        connectSrc: ["'self'"],
+        frameSrc: ["'self'"],
+        formAction: ["'self'"],
+        baseUri: ["'none'"],
+        frameAncestors: ["'none'"],
+      },
+    },
+    // Over plain HTTP browsers ignore it, and on localhost it would lock the developer's other ports to HTTPS.
+    strictTransportSecurity: isHttps ? { maxAge: 31_536_000 } : false,
+    referrerPolicy: { policy: 'no-referrer' },
+  });
+  await app.register(cors, {
+    // Credentials travel in the Authorization header only, so any origin may call; no cookie is ever sent along.
+    // The dev inbox holds codes and stays readable for its own page alone.
+    delegator: (request, done) => done(null, { origin: /^\/inbox\b/.test(request.url ?? '') ? false : '*' }),
+  });
+
+  observeRequests(app);
+  await documentApi(app, { publicUrl, version });
+  app.get('/postern.css', { schema: { hide: true } }, (_request, reply) =>
+    reply.type('text/css').header('Cache-Control', 'public, max-age=300').send(stylesheet),
+  );
+  await app.register(async (scope) => {
+    for (const add of routes) add(scope as App);
+  });
+  return app;
+}
+
+/**
+ * Stops accepting, answers what is in flight or still arrives on open connections (telling each to close), and ends.
+ * Node's own close() destroys idle keep-alive connections at once, which fails a request that is just on its way.
+ */
+export async function drain(app: App): Promise<void> {
+  const { server } = app;
+  app.log.debug('draining');
+  server.prependListener('request', (_request, response) => response.setHeader('Connection', 'close'));
+  const closed = new Promise<void>((done) => {
+    NetServer.prototype.close.call(server, () => done());
+  });
+  const idle = setTimeout(() => {
+    server.closeIdleConnections();
+    sweep = setInterval(() => server.closeIdleConnections(), 100);
+  }, 1_000);
+  let sweep: NodeJS.Timeout | undefined;
+  const force = setTimeout(() => server.closeAllConnections(), 30_000);
+  await closed;
+  clearTimeout(idle);
+  clearInterval(sweep);
+  clearTimeout(force);
+  await app.close();
+}
