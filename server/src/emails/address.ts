@@ -1,0 +1,142 @@
+/**
+ * Reads one mail address, strictly: what is accepted here is byte for byte what goes into RCPT TO (S45). RFC 5322 allows
+ * far more (groups, comments, quoted local parts, routes); all of it has been used to smuggle a second address past a
+ * check, none of it is needed, so it is refused. Every step is one linear pass over a bounded text.
+ */
+import { domainToASCII } from 'node:url';
+import type { Mailbox } from './email.ts';
+
+const maxTextLength = 1_000;
+const maxAddressOctets = 254;
+const maxLocalPartOctets = 64;
+const maxNameLength = 255;
+
+// Beside C0 and C1: line and paragraph separators, and the direction overrides that make a name read backwards.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the purpose
+const forbidden = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/;
+const atext = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]";
+const localPart = new RegExp(`^${atext}+(?:\\.${atext}+)*$`);
+const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+const nonAscii = /[^\u0020-\u007e]/;
+
+/**
+ * Reads `a@b`, `<a@b>`, `Name <a@b>` or `"Name, with specials" <a@b>`.
+ * @throws Error whose message is a sentence for the caller
+ */
+export function parseMailbox(text: string): Mailbox {
+  checkText(text);
+  const trimmed = text.trim();
+  if (!trimmed.endsWith('>')) return { address: parseAddrSpec(trimmed) };
+  const open = trimmed.lastIndexOf('<');
+  if (open === -1) throw new Error('An address has ">" without "<".');
+  const address = parseAddrSpec(trimmed.slice(open + 1, -1));
+  const name = parseDisplayName(trimmed.slice(0, open).trim());
+  return name === '' ? { address } : { address, name };
+}
+
+/**
+ * Reads an address without a name.
+ * @returns it with the domain in lower-case A-labels; the local part keeps its case
+ * @throws Error whose message is a sentence for the caller
+ */
+export function parseAddress(text: string): string {
+  checkText(text);
+  return parseAddrSpec(text.trim());
+}
+
+/** What uniqueness and look-ups compare. Give it what parseAddress returned. */
+export function normalizeEmail(address: string): string {
+  return address.normalize('NFC').toLowerCase();
+}
+
+/** Checks a display name that stands in a field of its own. */
+export function checkDisplayName(name: string): void {
+  checkText(name);
+  if (name.length > maxNameLength) throw new Error(`The display name is longer than ${maxNameLength} characters.`);
+  if (name.includes('=?')) throw new Error('The display name must be plain Unicode, not an encoded word ("=?…").');
+}
+
+/** `"Name" <a@b>`, in a form that parseMailbox reads back as the same mailbox. */
+export function formatMailbox({ address, name }: Mailbox): string {
+  if (name === undefined) return address;
+  return /[()<>[\]:;@\\,"]/.test(name) ? `"${name.replace(/["\\]/g, '\\$&')}" <${address}>` : `${name} <${address}>`;
+}
+
+function checkText(text: string): void {
+  if (text.length > maxTextLength) throw new Error(`An address is at most ${maxTextLength} characters, name included.`);
+  if (forbidden.test(text)) throw new Error('An address must not contain line breaks or other control characters.');
+  if (!text.isWellFormed()) throw new Error('An address must be valid Unicode.');
+}
+
+function parseDisplayName(text: string): string {
+  const name = text.startsWith('"') ? unquote(text) : text;
+  const special = name === text ? /[()<>[\]:;@\\,"]/.exec(name)?.[0] : undefined;
+  if (special !== undefined) {
+    throw new Error(`The display name contains "${special}": put the name into double quotes.`);
+  }
+  checkDisplayName(name);
+  return name.trim();
+}
+
+function unquote(text: string): string {
+  let name = '';
+  for (let i = 1; i < text.length; i++) {
+    const char = text.charAt(i);
+    if (char === '"') {
+      if (i !== text.length - 1) throw new Error('Text follows the quoted display name.');
+      return name;
+    }
+    if (char === '\\') i++;
+    // Nothing after the backslash: the text ends below, unterminated.
+    name += char === '\\' ? text.charAt(i) : char;
+  }
+  throw new Error('The quoted display name does not end.');
+}
+
+function parseAddrSpec(text: string): string {
+  if (text === '') throw new Error('The address is empty.');
+  if (text.startsWith('"')) throw new Error('Quoted local parts are not supported.');
+  const at = text.indexOf('@');
+  if (at === -1) throw new Error('An address has the form name@domain.');
+  if (/[,;:]/.test(text)) throw new Error('Give exactly one address here; lists and groups are not read.');
+  if (text.includes('@', at + 1)) throw new Error('An address has exactly one "@".');
+  const local = text.slice(0, at);
+  checkLocalPart(local);
+  const address = `${local}@${parseDomain(text.slice(at + 1))}`;
+  if (address.length > maxAddressOctets) throw new Error(`An address is at most ${maxAddressOctets} octets.`);
+  return address;
+}
+
+function checkLocalPart(local: string): void {
+  if (local === '') throw new Error('The part before "@" is empty.');
+  if (nonAscii.test(local)) {
+    throw new Error('Letters outside ASCII before the "@" (SMTPUTF8) are not supported; the domain may have them.');
+  }
+  if (local.length > maxLocalPartOctets) {
+    throw new Error(`The part before "@" is longer than ${maxLocalPartOctets} octets.`);
+  }
+  if (local.includes('=?')) throw new Error('Encoded words ("=?…") are not allowed in an address.');
+  if (!localPart.test(local)) {
+    throw new Error(
+      'The part before "@" has a character or a dot where none may be; comments and quotes are not read.',
+    );
+  }
+}
+
+function parseDomain(text: string): string {
+  if (text.startsWith('[')) throw new Error('IP addresses in brackets are not supported as a domain.');
+  // Only where it is needed: domainToASCII also reads "%41", "0x7f.1" and other things that URLs know and mail does not.
+  const domain = nonAscii.test(text) ? domainToASCII(text) : text.toLowerCase();
+  const labels = domain.split('.');
+  const isInternational = labels.some((one) => one.startsWith('xn--'));
+  if (
+    domain.length > 253 ||
+    !labels.every((one) => label.test(one)) ||
+    (isInternational && domainToASCII(domain) !== domain)
+  ) {
+    throw new Error('The part after "@" is not a domain name.');
+  }
+  // "127.0.0.1", also when written in full-width digits.
+  if (/^\d+$/.test(labels.at(-1) ?? '')) throw new Error('An IP address is not supported as a domain.');
+  return domain;
+}
