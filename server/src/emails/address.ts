@@ -3,7 +3,7 @@
  * far more (groups, comments, quoted local parts, routes); all of it has been used to smuggle a second address past a
  * check, none of it is needed, so it is refused. Every step is one linear pass over a bounded text.
  */
-import { domainToASCII } from 'node:url';
+import { domainToASCII, domainToUnicode } from 'node:url';
 import type { Mailbox } from './email.ts';
 
 const maxTextLength = 1_000;
@@ -125,18 +125,24 @@ function checkLocalPart(local: string): void {
 
 function parseDomain(text: string): string {
   if (text.startsWith('[')) throw new Error('IP addresses in brackets are not supported as a domain.');
-  // Only where it is needed: domainToASCII also reads "%41", "0x7f.1" and other things that URLs know and mail does not.
+  // domainToASCII reads what URLs know and mail does not ("%41", "0x7f.1", a path): it is given nothing of the kind.
+  if (/[^A-Za-z0-9.\-\u0080-\uffff]/.test(text)) throw notADomain();
   const domain = nonAscii.test(text) ? domainToASCII(text) : text.toLowerCase();
-  const labels = domain.split('.');
-  const isInternational = labels.some((one) => one.startsWith('xn--'));
-  if (
-    domain.length > 253 ||
-    !labels.every((one) => label.test(one)) ||
-    (isInternational && domainToASCII(domain) !== domain)
-  ) {
-    throw new Error('The part after "@" is not a domain name.');
+  if (domain.length > 253 || !domain.split('.').every((one) => label.test(one)) || !isDecodable(domain)) {
+    throw notADomain();
   }
   // "127.0.0.1", also when written in full-width digits.
-  if (/^\d+$/.test(labels.at(-1) ?? '')) throw new Error('An IP address is not supported as a domain.');
+  if (/(?:^|\.)\d+$/.test(domain)) throw new Error('An IP address is not supported as a domain.');
   return domain;
+}
+
+/** Whether the A-labels, if any, are the encoding of the U-labels they decode to. */
+function isDecodable(domain: string): boolean {
+  if (!/(?:^|\.)xn--/.test(domain)) return true;
+  const unicode = domainToUnicode(domain);
+  return !/(?:^|\.)xn--/.test(unicode) && domainToASCII(unicode) === domain;
+}
+
+function notADomain(): Error {
+  return new Error('The part after "@" is not a domain name.');
 }
