@@ -1,0 +1,44 @@
+/**
+ * A database of its own for each test that talks SQL: the embedded server is started once per test process and a fresh,
+ * migrated database is made in it.
+ */
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pino from 'pino';
+import { connectDatabase, type Database } from '../../src/database/database.ts';
+import { type EmbeddedPostgres, openEmbedded } from '../../src/database/embedded.ts';
+import { migrate } from '../../src/database/migrate.ts';
+import { removeData } from './start-postern.ts';
+
+let server: Promise<EmbeddedPostgres & { dataDir: string }> | undefined;
+let count = 0;
+let open = 0;
+
+/** Close it in an `after` hook: the last one closed stops the server. */
+export async function testDatabase(): Promise<{ db: Database; url: string; close: () => Promise<void> }> {
+  open++;
+  server ??= (async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'postern-test-db-'));
+    return { ...(await openEmbedded(dataDir, pino({ level: 'silent' }))), dataDir };
+  })();
+  const { url: adminUrl, close: stop, dataDir } = await server;
+  const name = `test_${process.pid}_${++count}`;
+  const admin = connectDatabase(adminUrl, { max: 1, name: 'postern test' });
+  await admin.unsafe(`CREATE DATABASE ${name}`);
+  await admin.end();
+  const url = adminUrl.replace(/\/postgres$/, `/${name}`);
+  const db = connectDatabase(url, { max: 8, name: 'postern test' });
+  await migrate(db);
+  return {
+    db,
+    url,
+    close: async () => {
+      await db.end({ timeout: 5 });
+      if (--open > 0) return;
+      server = undefined;
+      await stop();
+      await removeData(dataDir);
+    },
+  };
+}
