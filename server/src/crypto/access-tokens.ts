@@ -1,0 +1,149 @@
+/** Access tokens: JWTs in the profile of RFC 9068, signed with ES256, verified without asking the database. */
+import { randomUUID, sign } from 'node:crypto';
+import { compactVerify, errors } from 'jose';
+import type { SigningKeys } from './signing-keys.ts';
+
+export interface AccessTokenClaims {
+  iss: string;
+  /** User or client id (UUID). */
+  sub: string;
+  aud: string;
+  /** Seconds since 1970. */
+  exp: number;
+  iat: number;
+  jti: string;
+  client_id: string;
+  scope: string;
+  /** Session; of users' tokens only. */
+  sid?: string;
+  /** Slug. */
+  tenant: string;
+}
+
+export interface TokenSigner {
+  /** Returns the JWT. Where not given, `iat` is now and `jti` random. */
+  sign: (claims: NewToken) => string;
+}
+
+export interface NewToken {
+  sub: string;
+  clientId: string;
+  scope: string;
+  sid?: string;
+  tenant: string;
+  lifetimeSeconds: number;
+  iat?: number;
+  jti?: string;
+}
+
+export interface TokenVerifier {
+  /** The claims of a token of ours that is valid now, or undefined. Whether it was revoked is not asked here. */
+  verify: (token: string) => Promise<AccessTokenClaims | undefined>;
+}
+
+/** The `client_id` of tokens that users get from Postern itself. */
+export const firstPartyClientId = 'postern';
+
+/**
+ * Signs on the calling thread. Measured on one core: node:crypto 28,000/s, jose's SignJWT 13,000/s one after another; jose
+ * gets 38,000/s out of two cores with 64 at once, but those cores are also the database's and the other requests'.
+ */
+export function makeTokenSigner({ keys, publicUrl }: { keys: SigningKeys; publicUrl: string }): TokenSigner {
+  const { kid, privateKey } = keys.current;
+  const header = encode({ alg: 'ES256', typ: 'at+jwt', kid });
+  return {
+    sign: ({ sub, clientId, scope, sid, tenant, lifetimeSeconds, iat = nowSeconds(), jti = randomUUID() }) => {
+      const claims: AccessTokenClaims = {
+        iss: publicUrl,
+        sub,
+        aud: publicUrl,
+        exp: iat + lifetimeSeconds,
+        iat,
+        jti,
+        client_id: clientId,
+        scope,
+        ...(sid === undefined ? {} : { sid }),
+        tenant,
+      };
+      const input = `${header}.${encode(claims)}`;
+      const signature = sign('sha256', Buffer.from(input), { key: privateKey, dsaEncoding: 'ieee-p1363' });
+      return `${input}.${signature.toString('base64url')}`;
+    },
+  };
+}
+
+// A token of ours has about 600 characters; longer ones are not worth a signature check.
+const maxTokenLength = 8_192;
+const maxRemembered = 10_000;
+// How far another node's clock may be ahead of ours (S27). A token's end is kept to the second.
+const maxSkewSeconds = 30;
+
+/** Verifies with a bounded memory of tokens already verified: a signature check costs 60 µs, the memory 1. */
+export function makeTokenVerifier({ keys, publicUrl }: { keys: SigningKeys; publicUrl: string }): TokenVerifier {
+  // Keyed by the whole token: two tokens that differ in the signature alone are two tokens.
+  const verified = new Map<string, AccessTokenClaims>();
+
+  return {
+    verify: async (token) => {
+      const known = verified.get(token);
+      if (known) {
+        verified.delete(token);
+        if (known.exp <= nowSeconds()) return undefined;
+        verified.set(token, known); // last in the Map's order: the first is the one unused for longest
+        return known;
+      }
+      if (token.length > maxTokenLength) return undefined;
+      const claims = await verifySignature(token, keys);
+      if (!claims || !isValidNow(claims, publicUrl)) return undefined;
+      const oldest = verified.size >= maxRemembered ? verified.keys().next().value : undefined;
+      if (oldest !== undefined) verified.delete(oldest);
+      verified.set(token, claims);
+      return claims;
+    },
+  };
+}
+
+/** Keys come from our own table by `kid` only; what a header says by jku, jwk or x5u is never looked at (S25). */
+async function verifySignature(token: string, keys: SigningKeys): Promise<AccessTokenClaims | undefined> {
+  try {
+    const { payload, protectedHeader } = await compactVerify(
+      token,
+      (header) => {
+        const key = header.kid === undefined ? undefined : keys.publicKeys.get(header.kid);
+        if (!key) throw new errors.JWKSNoMatchingKey();
+        return key;
+      },
+      { algorithms: ['ES256'] },
+    );
+    if (protectedHeader.typ?.toLowerCase() !== 'at+jwt') return undefined;
+    return JSON.parse(Buffer.from(payload).toString('utf8'));
+  } catch (error) {
+    if (error instanceof errors.JOSEError || error instanceof SyntaxError || error instanceof TypeError)
+      return undefined;
+    throw error;
+  }
+}
+
+function isValidNow(claims: Partial<AccessTokenClaims> | null, publicUrl: string): claims is AccessTokenClaims {
+  if (typeof claims !== 'object' || claims === null) return false;
+  const { iss, sub, aud, exp, iat, jti, client_id, scope, sid, tenant } = claims;
+  const now = nowSeconds();
+  return (
+    iss === publicUrl &&
+    aud === publicUrl &&
+    [sub, jti, client_id, scope, tenant].every((claim) => typeof claim === 'string') &&
+    (sid === undefined || typeof sid === 'string') &&
+    Number.isSafeInteger(exp) &&
+    Number(exp) > now &&
+    Number.isSafeInteger(iat) &&
+    Number(iat) <= now + maxSkewSeconds
+  );
+}
+
+function encode(value: object): string {
+  return Buffer.from(JSON.stringify(value)).toString('base64url');
+}
+
+export function nowSeconds(): number {
+  return Math.floor(Date.now() / 1000);
+}

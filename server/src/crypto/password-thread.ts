@@ -1,0 +1,32 @@
+/** What runs in each thread of the pool in `passwords.ts`: one password at a time, at low priority. */
+import { setPriority } from 'node:os';
+import { parentPort } from 'node:worker_threads';
+import { hashSync, type Options, verifySync } from '@node-rs/argon2';
+
+/** `hash` absent: make one. */
+export interface PasswordTask {
+  password: string;
+  hash?: string;
+  parameters: Options;
+}
+
+export type PasswordResult = { value: string | boolean } | { fault: string };
+
+try {
+  // On Linux the priority is the calling thread's own, so requests that hash nothing go first. Elsewhere it would be
+  // the whole process's, which is not meant.
+  if (process.platform === 'linux') setPriority(10);
+} catch {
+  // Not allowed here: then all threads are equal.
+}
+
+parentPort?.on('message', (task: PasswordTask) => {
+  let result: PasswordResult;
+  try {
+    const { password, hash, parameters } = task;
+    result = { value: hash === undefined ? hashSync(password, parameters) : verifySync(hash, password) };
+  } catch (error) {
+    result = { fault: error instanceof Error ? error.message : String(error) };
+  }
+  parentPort?.postMessage(result);
+});
