@@ -1,6 +1,7 @@
 /** Access tokens: JWTs in the profile of RFC 9068, signed with ES256, verified without asking the database. */
 import { randomUUID, sign } from 'node:crypto';
 import { compactVerify, errors } from 'jose';
+import { Type } from 'typebox';
 import type { SigningKeys } from './signing-keys.ts';
 
 export interface AccessTokenClaims {
@@ -19,6 +20,16 @@ export interface AccessTokenClaims {
   /** Slug. */
   tenant: string;
 }
+
+/** What a user gets at login. */
+export const Token = Type.Object({
+  access_token: Type.String(),
+  refresh_token: Type.String(),
+  token_type: Type.Literal('bearer'),
+  expires_in: Type.Integer({ description: 'Seconds the access token is good for' }),
+});
+
+export type Token = Type.Static<typeof Token>;
 
 export interface TokenSigner {
   /** Returns the JWT. Where not given, `iat` is now and `jti` random. */

@@ -46,11 +46,13 @@ CREATE TABLE challenges (
 );
 CREATE INDEX challenges_by_user ON challenges (user_id, purpose, created_at DESC);
 
--- How many codes went to an address. Apart from challenges, so that deleting and registering again does not reset it.
+-- How many codes went to an address, and how many wrong tries each met. Apart from challenges, so that deleting and
+-- registering again resets neither. The id is the challenge's.
 CREATE TABLE challenge_letters (
   id               uuid PRIMARY KEY,
   tenant_id        uuid NOT NULL,
   email_normalized text NOT NULL,
+  tries            integer NOT NULL DEFAULT 0,
   sent_at          timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX challenge_letters_by_address ON challenge_letters (tenant_id, email_normalized, sent_at DESC);
@@ -141,6 +143,7 @@ CREATE TABLE emails (
 CREATE INDEX emails_by_tenant ON emails (tenant_id, id DESC);
 CREATE INDEX emails_by_status ON emails (tenant_id, status, id DESC);
 CREATE INDEX emails_by_user ON emails (user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX emails_by_submitter ON emails (submitted_by, id DESC) WHERE submitted_by IS NOT NULL;
 CREATE INDEX emails_by_tag ON emails USING gin (tags jsonb_path_ops) WHERE tags IS NOT NULL;
 
 CREATE TABLE email_recipients (
@@ -167,8 +170,9 @@ CREATE TABLE email_bodies (
   headers     jsonb,
   text_body   text,
   html_body   text,
-  -- Text and HTML as they are to be sent, sealed with SECRET_KEY, where the two columns above hold redacted ones.
-  -- Set to null once the letter has reached its end.
+  -- Whether subject, text and HTML are stored with codes and tokens struck out. The real ones are then sealed with
+  -- SECRET_KEY below, and set to null once the letter has reached its end.
+  redacted    boolean NOT NULL DEFAULT false,
   sealed      bytea,
   PRIMARY KEY (email_id)
 ) PARTITION BY RANGE (email_id);

@@ -1,0 +1,25 @@
+import { randomUUIDv7 } from 'node:crypto';
+import type { Token } from '../crypto/access-tokens.ts';
+import type { Queryable } from '../database/database.ts';
+import type { Tenant } from '../tenants/tenants.ts';
+import type { Origin, User } from '../users/user.ts';
+import { currentTokens, type SessionTimes, type TokenWorld } from './session.ts';
+import { insertSession } from './store.ts';
+
+/** Logs a user in, in the caller's transaction. */
+export async function createSession(
+  world: TokenWorld & SessionTimes,
+  tx: Queryable,
+  { user, tenant, origin }: { user: User; tenant: Tenant; origin: Origin },
+): Promise<Token> {
+  const { refreshTokenSeconds, sessionSeconds } = world;
+  const session = await insertSession(tx, {
+    id: randomUUIDv7(),
+    tenantId: tenant.id,
+    userId: user.id,
+    ...origin,
+    refreshTokenSeconds,
+    sessionSeconds,
+  });
+  return currentTokens(world, session, { tenantSlug: tenant.slug, userScopes: user.scopes });
+}

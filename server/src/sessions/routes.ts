@@ -1,0 +1,195 @@
+import type { FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import { Token } from '../crypto/access-tokens.ts';
+import { GivenPassword } from '../crypto/passwords.ts';
+import { type Caller, callerOf, type Needs } from '../http/caller.ts';
+import { invalidRequest } from '../http/problem.ts';
+import type { Routes } from '../http/server.ts';
+import { namedTenant, type TenantDirectory } from '../tenants/tenants.ts';
+import { usersOnly } from '../users/errors.ts';
+import { originOf, presentUser, UserAnswer } from '../users/user.ts';
+import { sessionNotFound } from './errors.ts';
+import { type LoginWorld, login } from './login.ts';
+import { deleteSession, logout } from './logout.ts';
+import { type RefreshWorld, refresh } from './refresh.ts';
+import { liveSessions, type SessionSummary } from './store.ts';
+
+export interface SessionWorld extends LoginWorld, RefreshWorld {
+  needs: Needs;
+  resolveTenant: TenantDirectory['resolveTenant'];
+}
+
+const security = [{ bearer: [] }];
+
+export function sessionRoutes(world: SessionWorld): Routes {
+  return (app) => {
+    loginRoutes(world)(app);
+    logoutRoutes(world)(app);
+    listRoutes(world)(app);
+  };
+}
+
+function loginRoutes(world: SessionWorld): Routes {
+  return (app) => {
+    for (const url of ['/auth/login', '/login']) {
+      app.post(
+        url,
+        {
+          schema: {
+            tags: ['Sessions'],
+            summary: 'Log in by e-mail address or username',
+            headers: Type.Object({
+              'postern-tenant': Type.Optional(Type.String({ description: 'The tenant of a public call' })),
+            }),
+            body: Type.Object(
+              {
+                email: Type.Optional(Type.String({ maxLength: 320 })),
+                username: Type.Optional(Type.String({ maxLength: 320 })),
+                password: GivenPassword,
+                server: Type.Optional(Type.String({ description: 'The tenant' })),
+              },
+              { additionalProperties: false },
+            ),
+            response: { 200: Type.Object({ user: UserAnswer, token: Token }) },
+          },
+        },
+        async (request) => {
+          const { email, username, password, server } = request.body;
+          if ((email === undefined) === (username === undefined)) {
+            throw invalidRequest({ detail: 'Send email or username, one of them.' });
+          }
+          const tenant = await world.resolveTenant(namedTenant(request.headers['postern-tenant'], server));
+          const name = email === undefined ? { username: username ?? '' } : { email };
+          const { user, token } = await login(world, { tenant, name, password, origin: originOf(request) });
+          return { user: presentUser(user, tenant.slug), token };
+        },
+      );
+    }
+
+    app.post(
+      '/auth/refresh',
+      {
+        schema: {
+          tags: ['Sessions'],
+          summary: 'Trade the refresh token for the next pair',
+          description:
+            'The old refresh token dies. Used once more within 10 s it gets the current pair again; later, or an ' +
+            'older one still, ends the session.',
+          body: Type.Object({ refresh_token: Type.String({ maxLength: 256 }) }, { additionalProperties: false }),
+          response: { 200: Type.Object({ token: Token }) },
+        },
+      },
+      async (request) => ({ token: await refresh(world, request.body.refresh_token) }),
+    );
+  };
+}
+
+function logoutRoutes(world: SessionWorld): Routes {
+  return (app) => {
+    for (const url of ['/auth/logout', '/logout']) {
+      app.post(
+        url,
+        {
+          onRequest: world.needs(),
+          preValidation: noBodyIsEmpty,
+          schema: {
+            tags: ['Sessions'],
+            summary: 'Log out here, or everywhere',
+            security,
+            body: Type.Object({ everywhere: Type.Optional(Type.Boolean()) }, { additionalProperties: false }),
+            response: { 204: Type.Null() },
+          },
+        },
+        async (request, reply) => {
+          await logout(world, userCaller(request), request.body.everywhere === true);
+          return reply.code(204).send(null);
+        },
+      );
+    }
+  };
+}
+
+const SessionAnswer = Type.Object({
+  id: Type.String({ format: 'uuid' }),
+  device: Type.Union([Type.String(), Type.Null()], { description: 'User-Agent at login' }),
+  address: Type.Union([Type.String(), Type.Null()], { description: 'IP address at login' }),
+  current: Type.Boolean({ description: 'Whether it is the one that asks' }),
+  created_at: Type.String({ format: 'date-time' }),
+  last_used_at: Type.String({ format: 'date-time' }),
+  expires_at: Type.String({ format: 'date-time' }),
+});
+
+function listRoutes(world: SessionWorld): Routes {
+  return (app) => {
+    app.get(
+      '/auth/sessions',
+      {
+        onRequest: world.needs('basic'),
+        schema: {
+          tags: ['Sessions'],
+          summary: "The user's live sessions, newest first",
+          security,
+          querystring: Type.Object(
+            {
+              limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: 20 })),
+              after: Type.Optional(Type.String({ format: 'uuid' })),
+            },
+            { additionalProperties: false },
+          ),
+          response: { 200: Type.Object({ data: Type.Array(SessionAnswer), has_more: Type.Boolean() }) },
+        },
+      },
+      async (request) => {
+        const caller = userCaller(request);
+        const { limit = 20, after } = request.query;
+        const page = { limit: limit + 1, ...(after === undefined ? {} : { after }) };
+        const sessions = await liveSessions(world.db, caller.id, page);
+        const data = sessions.slice(0, limit).map((session) => presentSession(session, caller));
+        return { data, has_more: sessions.length > limit };
+      },
+    );
+
+    app.delete(
+      '/auth/sessions/:id',
+      {
+        onRequest: world.needs('basic'),
+        schema: {
+          tags: ['Sessions'],
+          summary: "End one of the user's sessions",
+          security,
+          params: Type.Object({ id: Type.String() }),
+          response: { 204: Type.Null() },
+        },
+      },
+      async (request, reply) => {
+        const { id } = request.params;
+        if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id)) throw sessionNotFound();
+        await deleteSession(world, userCaller(request), id.toLowerCase());
+        return reply.code(204).send(null);
+      },
+    );
+  };
+}
+
+function presentSession(session: SessionSummary, caller: Caller) {
+  return {
+    id: session.id,
+    device: session.userAgent,
+    address: session.ip,
+    current: session.id === caller.sessionId,
+    created_at: session.createdAt.toISOString(),
+    last_used_at: session.refreshedAt.toISOString(),
+    expires_at: session.expiresAt.toISOString(),
+  };
+}
+
+function userCaller(request: FastifyRequest): Caller {
+  const caller = callerOf(request);
+  if (caller.kind !== 'user') throw usersOnly({ detail: 'A client has no sessions; its tokens end by themselves.' });
+  return caller;
+}
+
+/** A body that may be absent is an empty object to its schema. */
+async function noBodyIsEmpty(request: FastifyRequest): Promise<void> {
+  request.body ??= {};
+}

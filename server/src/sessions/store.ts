@@ -1,0 +1,176 @@
+import type { Queryable } from '../database/database.ts';
+import type { LiveSession } from './session.ts';
+
+const liveColumns = (db: Queryable) => db`
+  s.id, s.user_id AS "userId", s.refresh_counter AS "refreshCounter",
+  extract(epoch FROM s.refreshed_at)::float AS "refreshedAt", extract(epoch FROM s.expires_at)::float AS "expiresAt",
+  extract(epoch FROM now())::float AS now`;
+
+export interface NewSession {
+  id: string;
+  tenantId: string;
+  userId: string;
+  userAgent?: string;
+  ip: string;
+  refreshTokenSeconds: number;
+  sessionSeconds: number;
+}
+
+export async function insertSession(db: Queryable, session: NewSession): Promise<LiveSession> {
+  const [row] = await db<LiveSession[]>`
+    INSERT INTO sessions AS s (id, tenant_id, user_id, user_agent, ip, idle_expires_at, expires_at)
+    VALUES (${session.id}, ${session.tenantId}, ${session.userId}, ${session.userAgent ?? null}, ${session.ip},
+            now() + make_interval(secs => ${Math.min(session.refreshTokenSeconds, session.sessionSeconds)}),
+            now() + make_interval(secs => ${session.sessionSeconds}))
+    RETURNING ${liveColumns(db)}`;
+  if (!row) throw new Error('The session was not inserted.');
+  return row;
+}
+
+/** Seconds within which a token that was used once may be used once more: a lost reply, two tabs. */
+const graceSeconds = 10;
+
+export type RefreshedSession = LiveSession & { tenantId: string; userScopes: string[] };
+
+/**
+ * Turns the counter if it is the token's, or returns the session as it is if the token was the last one, just now. One
+ * statement, so of parallel calls one turns it and the others, having waited for the row, find themselves in the grace.
+ * @returns nothing where the token is good for neither
+ */
+export async function advanceSession(
+  db: Queryable,
+  { sessionId, counter, refreshTokenSeconds }: { sessionId: string; counter: number; refreshTokenSeconds: number },
+): Promise<RefreshedSession | undefined> {
+  const [row] = await db<RefreshedSession[]>`
+    UPDATE sessions s SET
+      refresh_counter = ${counter} + 1,
+      refreshed_at = CASE WHEN s.refresh_counter = ${counter} THEN now() ELSE s.refreshed_at END,
+      idle_expires_at = CASE WHEN s.refresh_counter = ${counter}
+        THEN least(now() + make_interval(secs => ${refreshTokenSeconds}), s.expires_at) ELSE s.idle_expires_at END
+    FROM users u
+    WHERE s.id = ${sessionId} AND u.id = s.user_id
+      AND s.revoked_at IS NULL AND s.idle_expires_at > now() AND s.expires_at > now()
+      AND (s.refresh_counter = ${counter}
+           OR (s.refresh_counter = ${counter} + 1
+               AND s.refreshed_at > now() - make_interval(secs => ${graceSeconds})))
+    RETURNING ${liveColumns(db)}, s.tenant_id AS "tenantId", u.scopes AS "userScopes"`;
+  return row;
+}
+
+/** Ends a session whose refresh token came back although a newer one is out; returns whose it was. */
+export async function endReusedSession(
+  db: Queryable,
+  { sessionId, counter }: { sessionId: string; counter: number },
+): Promise<{ tenantId: string; userId: string } | undefined> {
+  const [row] = await db<{ tenantId: string; userId: string }[]>`
+    UPDATE sessions SET revoked_at = now()
+    WHERE id = ${sessionId} AND revoked_at IS NULL AND expires_at > now() AND refresh_counter <> ${counter}
+    RETURNING tenant_id AS "tenantId", user_id AS "userId"`;
+  return row;
+}
+
+/** Ends one live session of a user; false where there is none. */
+export async function endSession(db: Queryable, userId: string, sessionId: string): Promise<boolean> {
+  const rows = await db`
+    UPDATE sessions SET revoked_at = now()
+    WHERE id = ${sessionId} AND user_id = ${userId} AND revoked_at IS NULL RETURNING id`;
+  return rows.length > 0;
+}
+
+/** Ends every live session of a user but one; returns their ids. */
+export async function endUserSessions(db: Queryable, userId: string, except?: string): Promise<string[]> {
+  const rows = await db<{ id: string }[]>`
+    UPDATE sessions SET revoked_at = now()
+    WHERE user_id = ${userId} AND revoked_at IS NULL ${except === undefined ? db`` : db`AND id <> ${except}`}
+    RETURNING id`;
+  return rows.map((row) => row.id);
+}
+
+export interface SessionSummary {
+  id: string;
+  userAgent: string | null;
+  ip: string | null;
+  createdAt: Date;
+  refreshedAt: Date;
+  expiresAt: Date;
+}
+
+/** A user's live sessions, newest first, by keyset. */
+export async function liveSessions(
+  db: Queryable,
+  userId: string,
+  { limit, after }: { limit: number; after?: string },
+): Promise<SessionSummary[]> {
+  return db<SessionSummary[]>`
+    SELECT id, user_agent AS "userAgent", ip, created_at AS "createdAt", refreshed_at AS "refreshedAt",
+           least(idle_expires_at, expires_at) AS "expiresAt"
+    FROM sessions
+    WHERE user_id = ${userId} AND revoked_at IS NULL AND idle_expires_at > now() AND expires_at > now()
+      ${after === undefined ? db`` : db`AND id < ${after}`}
+    ORDER BY id DESC LIMIT ${limit}`;
+}
+
+/** A session that a refresh token of this counter can still be used for. */
+export async function refreshableSession(
+  db: Queryable,
+  { sessionId, counter }: { sessionId: string; counter: number },
+): Promise<{ tenantId: string; userId: string; userScopes: string[]; idleExpiresAt: number } | undefined> {
+  const [row] = await db<{ tenantId: string; userId: string; userScopes: string[]; idleExpiresAt: number }[]>`
+    SELECT s.tenant_id AS "tenantId", s.user_id AS "userId", u.scopes AS "userScopes",
+           extract(epoch FROM s.idle_expires_at)::float AS "idleExpiresAt"
+    FROM sessions s JOIN users u ON u.id = s.user_id
+    WHERE s.id = ${sessionId} AND s.refresh_counter = ${counter}
+      AND s.revoked_at IS NULL AND s.idle_expires_at > now() AND s.expires_at > now()`;
+  return row;
+}
+
+/** Removes sessions that ended so long ago that no token of theirs can be alive. */
+export async function purgeSessions(db: Queryable): Promise<void> {
+  await db`DELETE FROM sessions WHERE expires_at < now() - interval '2 days'`;
+}
+
+// ------------------------------------------------------------------------------------------------- revocations
+
+export interface Revocation {
+  subject: string;
+  /** Milliseconds since 1970. */
+  expiresAt: number;
+}
+
+/** Revokes in the caller's transaction; every node hears of it once that is committed. */
+export async function insertRevocations(db: Queryable, subjects: readonly string[], seconds: number): Promise<void> {
+  if (subjects.length === 0) return;
+  await db`
+    INSERT INTO revocations (subject, expires_at)
+    SELECT subject, now() + make_interval(secs => ${seconds}) FROM unnest(${subjects as string[]}::text[]) AS subject
+    ON CONFLICT (subject) DO UPDATE SET
+      revoked_at = clock_timestamp(), expires_at = greatest(revocations.expires_at, excluded.expires_at)`;
+}
+
+/** Those made since an instant of an earlier answer, or all that live; and the instant of this one. */
+export async function revocationsSince(
+  db: Queryable,
+  since: string | undefined,
+  overlapSeconds: number,
+): Promise<{ readAt: string; revocations: Revocation[] }> {
+  const from =
+    since === undefined ? db`` : db`AND revoked_at > ${since}::timestamptz - make_interval(secs => ${overlapSeconds})`;
+  const [row] = await db<{ readAt: string; revocations: [string, number][] | null }[]>`
+    SELECT now()::text AS "readAt",
+      (SELECT json_agg(json_build_array(subject, extract(epoch FROM expires_at) * 1000))
+       FROM revocations WHERE expires_at > now() ${from}) AS revocations`;
+  if (!row) throw new Error('The revocations gave no answer.');
+  return {
+    readAt: row.readAt,
+    revocations: (row.revocations ?? []).map(([subject, expiresAt]) => ({ subject, expiresAt })),
+  };
+}
+
+export async function anyRevoked(db: Queryable, subjects: readonly string[]): Promise<boolean> {
+  const rows = await db`SELECT FROM revocations WHERE subject = ANY(${subjects as string[]}::text[]) LIMIT 1`;
+  return rows.length > 0;
+}
+
+export async function purgeRevocations(db: Queryable): Promise<void> {
+  await db`DELETE FROM revocations WHERE expires_at < now()`;
+}

@@ -1,0 +1,76 @@
+/** What an operator does: no letter, no session, and rights if need be. */
+import { recordAudit } from '../audit/record.ts';
+import type { PasswordHasher } from '../crypto/passwords.ts';
+import type { Database, Queryable, Transaction } from '../database/database.ts';
+import { alreadyRegistered, userNotFound } from './errors.ts';
+import { prepareUser, type Registration } from './register.ts';
+import { administratorExists, findUserByEmail, findUserById, insertUser, type NewUser, usersPage } from './store.ts';
+import { readEmail, type User } from './user.ts';
+
+export interface NewAccount extends Registration {
+  tenantId: string;
+  scopes?: string[];
+  isVerified?: boolean;
+}
+
+/** @throws alreadyRegistered, invalidRequest */
+export async function createUser(
+  { db, passwords }: { db: Database; passwords: PasswordHasher },
+  { tenantId, scopes, isVerified, ...registration }: NewAccount,
+): Promise<User> {
+  const prepared = await prepareUser({ passwords }, tenantId, registration);
+  const account = { ...prepared, scopes: scopes ?? [], isVerified: isVerified ?? false };
+  const user = await db.begin((tx) => insertAccount(tx, account));
+  if (!user) throw alreadyRegistered({ detail: 'The e-mail address or the username is taken in this tenant.' });
+  return user;
+}
+
+/** Newest first, by keyset. */
+export async function listUsers(
+  db: Queryable,
+  tenantId: string,
+  page: { limit: number; after?: string },
+): Promise<{ users: User[]; hasMore: boolean }> {
+  const users = await usersPage(db, tenantId, { ...page, limit: page.limit + 1 });
+  return { users: users.slice(0, page.limit), hasMore: users.length > page.limit };
+}
+
+/**
+ * By id or by e-mail address.
+ * @throws userNotFound, invalidRequest
+ */
+export async function findUser(db: Queryable, tenantId: string, by: { id: string } | { email: string }): Promise<User> {
+  const user =
+    'id' in by
+      ? await findUserById(db, tenantId, by.id)
+      : await findUserByEmail(db, tenantId, readEmail(by.email).emailNormalized);
+  if (!user) throw userNotFound();
+  return user;
+}
+
+// Nodes that start together must make one administrator (S54). Any number will do, as long as all use the same.
+const adminLock = 7_165_411_003;
+
+/**
+ * Makes the first administrator, verified, unless somebody holds the scope `admin`. Where the address belongs to a user
+ * already, nothing is made: handing that user every right is for a person to decide.
+ * @returns whether one was made
+ */
+export async function bootstrapAdmin(
+  { db, passwords }: { db: Database; passwords: PasswordHasher },
+  { tenantId, email, password }: { tenantId: string; email: string; password: string },
+): Promise<boolean> {
+  if (await administratorExists(db)) return false;
+  const prepared = await prepareUser({ passwords }, tenantId, { email, password });
+  return db.begin(async (tx) => {
+    await tx`SELECT pg_advisory_xact_lock(${adminLock})`;
+    if (await administratorExists(tx)) return false;
+    return (await insertAccount(tx, { ...prepared, scopes: ['admin'], isVerified: true })) !== undefined;
+  });
+}
+
+async function insertAccount(tx: Transaction, account: NewUser): Promise<User | undefined> {
+  const user = await insertUser(tx, account);
+  if (user) await recordAudit(tx, { tenantId: user.tenantId, type: 'user.registered', userId: user.id });
+  return user;
+}

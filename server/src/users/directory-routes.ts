@@ -1,0 +1,141 @@
+/** `/users`: reading and deleting, by a credential with the scope or by the users themselves. */
+import type { FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import { basicCredential, type Caller, hasScope, requireScope } from '../http/caller.ts';
+import { invalidRequest } from '../http/problem.ts';
+import type { Routes } from '../http/server.ts';
+import { namedTenant } from '../tenants/tenants.ts';
+import { checkPassword, toLoginName } from './check-password.ts';
+import { findUser, listUsers } from './create-user.ts';
+import { deleteUser } from './delete-user.ts';
+import { invalidCredentials, userNotFound } from './errors.ts';
+import type { UserWorld } from './routes.ts';
+import { findUserByEmail } from './store.ts';
+import { presentUser, readEmail, type User, UserAnswer } from './user.ts';
+import { basicChallenge } from './verify-email.ts';
+
+const Named = {
+  email: Type.Optional(Type.String({ maxLength: 320 })),
+  server: Type.Optional(Type.String({ description: "The tenant; it has to be the credential's own" })),
+};
+const security = [{ bearer: [] }, { basic: [] }];
+
+const ListQuery = Type.Object(
+  {
+    ...Named,
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: 20 })),
+    after: Type.Optional(Type.String({ format: 'uuid', description: 'Id of the last user of the page before' })),
+  },
+  { additionalProperties: false },
+);
+const UserList = Type.Object({ data: Type.Array(UserAnswer), has_more: Type.Boolean() });
+
+export function directoryRoutes(world: UserWorld): Routes {
+  return (app) => {
+    app.get(
+      '/users',
+      {
+        schema: {
+          tags: ['Users'],
+          summary: 'One user by e-mail address; without it the list',
+          description: "Needs the scope `users:read`, or one's own credential for oneself.",
+          security,
+          querystring: ListQuery,
+          // No response schema: one user or a list, told apart by the query.
+        },
+      },
+      async (request) => {
+        const { email, server, limit = 20, after } = request.query;
+        const caller = await identify(world, request, server);
+        const slug = await slugWithin(world, caller, server);
+        if (email !== undefined) return presentUser(await oneUser(world, caller, email, 'users:read'), slug);
+        requireScope(caller, 'users:read');
+        const page = await listUsers(world.db, caller.tenantId, { limit, ...(after === undefined ? {} : { after }) });
+        const list: Type.Static<typeof UserList> = {
+          data: page.users.map((user) => presentUser(user, slug)),
+          has_more: page.hasMore,
+        };
+        return list;
+      },
+    );
+
+    app.delete(
+      '/users',
+      {
+        schema: {
+          tags: ['Users'],
+          summary: 'Delete a user by e-mail address',
+          description: "Needs the scope `users:write`, or one's own credential for oneself.",
+          security,
+          querystring: Type.Object(Named, { additionalProperties: false }),
+          response: { 204: Type.Null() },
+        },
+      },
+      async (request, reply) => {
+        const { email, server } = request.query;
+        if (email === undefined) {
+          throw invalidRequest({
+            detail: 'In the query: email is required.',
+            errors: [{ path: 'email', message: 'is required' }],
+          });
+        }
+        const caller = await identify(world, request, server);
+        await slugWithin(world, caller, server);
+        await deleteUser(world, await oneUser(world, caller, email, 'users:write'), caller.name);
+        return reply.code(204).send(null);
+      },
+    );
+
+    app.delete(
+      '/users/:uuid',
+      {
+        schema: {
+          tags: ['Users'],
+          summary: 'Delete a user',
+          description: "Needs the scope `users:write`, or one's own credential for oneself.",
+          security,
+          params: Type.Object({ uuid: Type.String() }),
+          response: { 204: Type.Null() },
+        },
+      },
+      async (request, reply) => {
+        const id = request.params.uuid.toLowerCase();
+        const caller = await identify(world, request, undefined);
+        if (id !== caller.id) requireScope(caller, 'users:write');
+        if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id)) throw userNotFound();
+        await deleteUser(world, await findUser(world.db, caller.tenantId, { id }), caller.name);
+        return reply.code(204).send(null);
+      },
+    );
+  };
+}
+
+/** Whoever calls: by Bearer, or by Basic with their own e-mail address (or username) and password. */
+async function identify(world: UserWorld, request: FastifyRequest, server: string | undefined): Promise<Caller> {
+  const basic = basicCredential(request.headers.authorization);
+  if (!basic) return world.authenticate(request.headers.authorization);
+  const slug = namedTenant(request.headers['postern-tenant'], server);
+  const tenant = slug === undefined ? await world.resolveTenant(undefined) : await world.findTenant(slug);
+  const user = await checkPassword(world, tenant?.id, toLoginName(basic.user), basic.password);
+  if (!user || (world.registration === 'private' && user.emailVerifiedAt === null)) {
+    throw invalidCredentials({ headers: basicChallenge });
+  }
+  const { id, tenantId, scopes } = user;
+  return { kind: 'user', id, name: `user:${id}`, tenantId, scopes: new Set(['basic', ...scopes]) };
+}
+
+/** @throws userNotFound where the query names another tenant than the credential's: nobody is there (S41) */
+async function slugWithin(world: UserWorld, caller: Caller, server: string | undefined): Promise<string> {
+  const slug = await world.tenantSlug(caller.tenantId);
+  if (server !== undefined && server.toLowerCase() !== slug) throw userNotFound();
+  return slug;
+}
+
+/** Oneself, or anybody with the scope; without it all others look the same, whether they exist or not. */
+async function oneUser(world: UserWorld, caller: Caller, email: string, scope: string): Promise<User> {
+  const { emailNormalized } = readEmail(email);
+  const user = await findUserByEmail(world.db, caller.tenantId, emailNormalized);
+  if (user?.id !== caller.id && !hasScope(caller, scope)) requireScope(caller, scope);
+  if (!user) throw userNotFound();
+  return user;
+}

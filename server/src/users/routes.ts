@@ -1,0 +1,78 @@
+import { Type } from 'typebox';
+import type { Token } from '../crypto/access-tokens.ts';
+import { GivenPassword, NewPassword, type PasswordHasher } from '../crypto/passwords.ts';
+import type { Transaction } from '../database/database.ts';
+import { type Authenticate, type Caller, callerOf, type Needs } from '../http/caller.ts';
+import type { Routes } from '../http/server.ts';
+import type { Tenant, TenantDirectory } from '../tenants/tenants.ts';
+import { changePassword } from './change-password.ts';
+import { findUser } from './create-user.ts';
+import type { DeleteWorld } from './delete-user.ts';
+import { directoryRoutes } from './directory-routes.ts';
+import { usersOnly } from './errors.ts';
+import { registerRoutes } from './register-routes.ts';
+import { type Origin, presentUser, type User, UserAnswer } from './user.ts';
+import type { LetterWorld } from './verify-email.ts';
+import { verifyRoutes } from './verify-routes.ts';
+
+export interface UserWorld extends LetterWorld, DeleteWorld, TenantDirectory {
+  registration: 'open' | 'private' | 'closed';
+  passwords: PasswordHasher;
+  needs: Needs;
+  authenticate: Authenticate;
+  /** Logs a user in, in the caller's transaction. */
+  openSession: (tx: Transaction, login: { user: User; tenant: Tenant; origin: Origin }) => Promise<Token>;
+  wakeWorkers: () => void;
+}
+
+export function userRoutes(world: UserWorld): Routes {
+  return (app) => {
+    registerRoutes(world)(app);
+    verifyRoutes(world)(app);
+    directoryRoutes(world)(app);
+    accountRoutes(world)(app);
+  };
+}
+
+function accountRoutes(world: UserWorld): Routes {
+  return (app) => {
+    app.get(
+      '/auth/me',
+      {
+        onRequest: world.needs('basic'),
+        schema: { tags: ['Users'], summary: 'Who am I', security: [{ bearer: [] }], response: { 200: UserAnswer } },
+      },
+      async (request) => {
+        const { tenantId, id } = userCaller(callerOf(request));
+        return presentUser(await findUser(world.db, tenantId, { id }), await world.tenantSlug(tenantId));
+      },
+    );
+
+    app.post(
+      '/auth/password/change',
+      {
+        onRequest: world.needs('basic'),
+        schema: {
+          tags: ['Users'],
+          summary: 'Change the password; every other session ends',
+          security: [{ bearer: [] }],
+          body: Type.Object(
+            { current_password: GivenPassword, new_password: NewPassword },
+            { additionalProperties: false },
+          ),
+          response: { 204: Type.Null() },
+        },
+      },
+      async (request, reply) => {
+        const { current_password: current, new_password: next } = request.body;
+        await changePassword(world, userCaller(callerOf(request)), { current, next });
+        return reply.code(204).send(null);
+      },
+    );
+  };
+}
+
+function userCaller(caller: Caller): Caller {
+  if (caller.kind !== 'user') throw usersOnly({ detail: 'A client has no account; log a user in.' });
+  return caller;
+}

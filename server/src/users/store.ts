@@ -1,0 +1,129 @@
+import type { Queryable } from '../database/database.ts';
+import type { User } from './user.ts';
+
+interface UserRow {
+  id: string;
+  tenant_id: string;
+  email: string | null;
+  email_normalized: string | null;
+  username: string | null;
+  name: string | null;
+  profile_image_url: string | null;
+  password_hash: string | null;
+  scopes: string[];
+  email_verified_at: Date | null;
+  created_at: Date;
+}
+
+const toUser = (row: UserRow): User => ({
+  id: row.id,
+  tenantId: row.tenant_id,
+  email: row.email,
+  emailNormalized: row.email_normalized,
+  username: row.username,
+  name: row.name,
+  profileImageUrl: row.profile_image_url,
+  passwordHash: row.password_hash,
+  scopes: row.scopes,
+  emailVerifiedAt: row.email_verified_at,
+  createdAt: row.created_at,
+});
+
+const columns = (db: Queryable) => db`
+  id, tenant_id, email, email_normalized, username, name, profile_image_url, password_hash, scopes, email_verified_at,
+  created_at`;
+
+export interface NewUser {
+  id: string;
+  tenantId: string;
+  email?: string;
+  emailNormalized?: string;
+  username?: string;
+  usernameNormalized?: string;
+  name?: string;
+  profileImageUrl?: string;
+  passwordHash?: string;
+  scopes?: string[];
+  isVerified?: boolean;
+}
+
+/** The new user, or undefined where the address or the username is taken in that tenant. */
+export async function insertUser(db: Queryable, user: NewUser): Promise<User | undefined> {
+  const [row] = await db<UserRow[]>`
+    INSERT INTO users (id, tenant_id, email, email_normalized, username, username_normalized, name, profile_image_url,
+                       password_hash, scopes, email_verified_at)
+    VALUES (${user.id}, ${user.tenantId}, ${user.email ?? null}, ${user.emailNormalized ?? null},
+            ${user.username ?? null}, ${user.usernameNormalized ?? null}, ${user.name ?? null},
+            ${user.profileImageUrl ?? null}, ${user.passwordHash ?? null}, ${user.scopes ?? []},
+            CASE WHEN ${user.isVerified ?? false} THEN now() END)
+    ON CONFLICT DO NOTHING
+    RETURNING ${columns(db)}`;
+  return row && toUser(row);
+}
+
+export async function findUserByEmail(
+  db: Queryable,
+  tenantId: string,
+  emailNormalized: string,
+): Promise<User | undefined> {
+  const [row] = await db<UserRow[]>`
+    SELECT ${columns(db)} FROM users WHERE tenant_id = ${tenantId} AND email_normalized = ${emailNormalized}`;
+  return row && toUser(row);
+}
+
+export async function findUserByUsername(
+  db: Queryable,
+  tenantId: string,
+  usernameNormalized: string,
+): Promise<User | undefined> {
+  const [row] = await db<UserRow[]>`
+    SELECT ${columns(db)} FROM users WHERE tenant_id = ${tenantId} AND username_normalized = ${usernameNormalized}`;
+  return row && toUser(row);
+}
+
+/** @param tenantId another tenant's user is as absent as one that never was (S41) */
+export async function findUserById(db: Queryable, tenantId: string, id: string): Promise<User | undefined> {
+  const [row] = await db<UserRow[]>`
+    SELECT ${columns(db)} FROM users WHERE tenant_id = ${tenantId} AND id = ${id}`;
+  return row && toUser(row);
+}
+
+/** Newest first, by keyset. */
+export async function usersPage(
+  db: Queryable,
+  tenantId: string,
+  { limit, after }: { limit: number; after?: string },
+): Promise<User[]> {
+  const rows = await db<UserRow[]>`
+    SELECT ${columns(db)} FROM users
+    WHERE tenant_id = ${tenantId} ${after === undefined ? db`` : db`AND id < ${after}`}
+    ORDER BY id DESC LIMIT ${limit}`;
+  return rows.map(toUser);
+}
+
+/** Replaces a hash only while it is still the one that was checked: a change in between must not be undone. */
+export async function replacePasswordHash(db: Queryable, id: string, from: string, to: string): Promise<boolean> {
+  const rows = await db`
+    UPDATE users SET password_hash = ${to} WHERE id = ${id} AND password_hash = ${from} RETURNING id`;
+  return rows.length > 0;
+}
+
+/** Marks the address verified if it is still the one that was proven. */
+export async function markVerified(db: Queryable, id: string, emailNormalized: string): Promise<User | undefined> {
+  const [row] = await db<UserRow[]>`
+    UPDATE users SET email_verified_at = coalesce(email_verified_at, now())
+    WHERE id = ${id} AND email_normalized = ${emailNormalized}
+    RETURNING ${columns(db)}`;
+  return row && toUser(row);
+}
+
+/** Sessions and challenges go with the user. */
+export async function removeUser(db: Queryable, tenantId: string, id: string): Promise<boolean> {
+  const rows = await db`DELETE FROM users WHERE tenant_id = ${tenantId} AND id = ${id} RETURNING id`;
+  return rows.length > 0;
+}
+
+export async function administratorExists(db: Queryable): Promise<boolean> {
+  const [row] = await db<{ exists: boolean }[]>`SELECT EXISTS (SELECT FROM users WHERE 'admin' = ANY(scopes))`;
+  return row?.exists === true;
+}

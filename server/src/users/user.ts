@@ -1,0 +1,106 @@
+/**
+ * Users: the persons of a tenant, each with an e-mail address, a username, or both. This folder owns the table `users`:
+ * registering, proving the address, reading, changing the password, deleting. It leaves tokens to `sessions/` and the
+ * proof itself to `challenges/`. This file holds the shapes its operations share.
+ */
+import { Type } from 'typebox';
+import { normalizeEmail, parseAddress } from '../emails/address.ts';
+import { invalidRequest } from '../http/problem.ts';
+
+export interface User {
+  id: string;
+  tenantId: string;
+  /** Domain in lower-case A-labels, local part as it was given. */
+  email: string | null;
+  emailNormalized: string | null;
+  username: string | null;
+  name: string | null;
+  profileImageUrl: string | null;
+  passwordHash: string | null;
+  /** Beyond the ones of every user session. */
+  scopes: string[];
+  emailVerifiedAt: Date | null;
+  createdAt: Date;
+}
+
+const Nullable = Type.Union([Type.String(), Type.Null()]);
+
+/** As callers see it. */
+export const UserAnswer = Type.Object({
+  uuid: Type.String({ format: 'uuid' }),
+  email: Nullable,
+  username: Nullable,
+  name: Nullable,
+  profile_image_url: Nullable,
+  email_verified: Type.Boolean(),
+  server: Type.String({ description: "The tenant's name" }),
+  created_at: Type.String({ format: 'date-time' }),
+});
+
+export type UserAnswer = Type.Static<typeof UserAnswer>;
+
+export function presentUser(user: User, tenantSlug: string): UserAnswer {
+  return {
+    uuid: user.id,
+    email: user.email,
+    username: user.username,
+    name: user.name,
+    profile_image_url: user.profileImageUrl,
+    email_verified: user.emailVerifiedAt !== null,
+    server: tenantSlug,
+    created_at: user.createdAt.toISOString(),
+  };
+}
+
+export interface Address {
+  email: string;
+  emailNormalized: string;
+}
+
+/** @throws invalidRequest naming the field */
+export function readEmail(text: string, path = 'email'): Address {
+  try {
+    const email = parseAddress(text);
+    return { email, emailNormalized: normalizeEmail(email) };
+  } catch (error) {
+    throw invalidField(path, error instanceof Error ? error.message : 'is not an e-mail address');
+  }
+}
+
+export interface Username {
+  username: string;
+  usernameNormalized: string;
+}
+
+/**
+ * A username has 1 to 64 visible characters. `@` would make it look like an address and `:` would end it in HTTP Basic.
+ * Two that look the same, or differ in case alone, are one (NFKC, lower case).
+ * @throws invalidRequest
+ */
+export function readUsername(text: string): Username {
+  const usernameNormalized = normalizeUsername(text);
+  const isUsable = (name: string) => /^[^\s@:\p{C}]{1,64}$/u.test(name);
+  if (!isUsable(text) || !isUsable(usernameNormalized)) {
+    throw invalidField('username', 'must be 1 to 64 visible characters without spaces, "@" and ":"');
+  }
+  return { username: text, usernameNormalized };
+}
+
+export function normalizeUsername(text: string): string {
+  return text.normalize('NFKC').toLowerCase();
+}
+
+export function invalidField(path: string, message: string) {
+  return invalidRequest({ detail: `In the body: ${path}: ${message}`, errors: [{ path, message }] });
+}
+
+/** Where a request came from, as sessions and the audit record keep it. */
+export interface Origin {
+  ip: string;
+  userAgent?: string;
+}
+
+export function originOf(request: { ip: string; headers: { 'user-agent'?: string | undefined } }): Origin {
+  const userAgent = request.headers['user-agent']?.slice(0, 512);
+  return { ip: request.ip, ...(userAgent === undefined ? {} : { userAgent }) };
+}

@@ -1,0 +1,93 @@
+import { randomUUIDv7 } from 'node:crypto';
+import { recordAudit } from '../audit/record.ts';
+import type { ChallengeTimes } from '../challenges/challenge.ts';
+import { codeExpired } from '../challenges/errors.ts';
+import { issueChallenge } from '../challenges/issue.ts';
+import { verificationLetter } from '../challenges/mails.ts';
+import { redeemCode, redeemLink } from '../challenges/redeem.ts';
+import { takeLetter } from '../challenges/store.ts';
+import type { PasswordHasher } from '../crypto/passwords.ts';
+import type { Secrets } from '../crypto/secrets.ts';
+import type { Database, Queryable, Transaction } from '../database/database.ts';
+import type { Mailbox, NewEmail } from '../emails/email.ts';
+import { checkPassword, type LoginName } from './check-password.ts';
+import { invalidCredentials } from './errors.ts';
+import { findUserByEmail, markVerified } from './store.ts';
+import type { User } from './user.ts';
+
+/** What writing a letter takes. */
+export interface LetterWorld extends ChallengeTimes {
+  secrets: Secrets;
+  mailFrom: Mailbox;
+  publicUrl: string;
+  submitEmails: (db: Queryable, emails: NewEmail[]) => Promise<unknown>;
+}
+
+/**
+ * Writes the letter with code and link, in the transaction of what caused it. An address that has had its letters for
+ * now gets none; the user may ask again later.
+ * @returns whether there is a letter, and so mail workers to wake after the commit
+ */
+export async function sendVerification(world: LetterWorld, tx: Transaction, user: User): Promise<boolean> {
+  const { id: userId, tenantId, email, emailNormalized } = user;
+  if (email === null || emailNormalized === null || user.emailVerifiedAt !== null) return false;
+  const challenge = await issueChallenge(world, tx, { tenantId, userId, purpose: 'verify_email', emailNormalized });
+  if (!challenge) return false;
+  await world.submitEmails(tx, [verificationLetter(world, { tenantId, userId, address: email }, challenge)]);
+  return true;
+}
+
+/**
+ * Sends a new letter if there is somebody to verify. For anybody else it does the same up to the letter itself: the lock,
+ * the count, the commit (S2). What difference remains can be measured five times an hour, then nobody gets a letter.
+ */
+export async function resendVerification(
+  world: LetterWorld & { db: Database; wakeWorkers: () => void },
+  tenantId: string,
+  emailNormalized: string,
+): Promise<void> {
+  const wroteLetter = await world.db.begin(async (tx) => {
+    const user = await findUserByEmail(tx, tenantId, emailNormalized);
+    if (user && user.emailVerifiedAt === null) return sendVerification(world, tx, user);
+    await takeLetter(tx, randomUUIDv7(), { tenantId, emailNormalized });
+    return false;
+  });
+  if (wroteLetter) world.wakeWorkers();
+}
+
+/**
+ * Verifies by the code from the letter, for whoever also knows the password.
+ * @throws invalidCredentials, codeInvalid, codeExpired, tooManyTries
+ */
+export async function verifyByCode(
+  world: { db: Database; secrets: Secrets; passwords: PasswordHasher },
+  { tenantId, name, password, code }: { tenantId: string | undefined; name: LoginName; password: string; code: string },
+): Promise<User> {
+  const user = await checkPassword(world, tenantId, name, password);
+  if (!user) throw invalidCredentials({ headers: basicChallenge });
+  const { emailNormalized } = user;
+  if (emailNormalized === null) throw codeExpired({ detail: 'This user has no e-mail address to verify.' });
+  return redeemCode(world, { userId: user.id, purpose: 'verify_email', emailNormalized, code }, (tx) =>
+    completeVerification(tx, user.id, emailNormalized),
+  );
+}
+
+/**
+ * Verifies by the token from the link.
+ * @throws linkInvalid, linkExpired
+ */
+export async function verifyByLink(world: { db: Database; secrets: Secrets }, token: string): Promise<User> {
+  return redeemLink(world, { purpose: 'verify_email', token }, (tx, { userId, emailNormalized }) =>
+    completeVerification(tx, userId, emailNormalized),
+  );
+}
+
+export const basicChallenge = { 'WWW-Authenticate': 'Basic realm="postern", charset="UTF-8"' };
+
+async function completeVerification(tx: Transaction, userId: string, emailNormalized: string): Promise<User> {
+  const verified = await markVerified(tx, userId, emailNormalized);
+  if (!verified) throw codeExpired({ detail: 'The address has changed since the letter was written.' });
+  const { tenantId } = verified;
+  await recordAudit(tx, { tenantId, type: 'user.verified', actor: `user:${userId}`, userId });
+  return verified;
+}
