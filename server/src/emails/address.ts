@@ -49,11 +49,12 @@ export function normalizeEmail(address: string): string {
   return address.normalize('NFC').toLowerCase();
 }
 
-/** Checks a display name that stands in a field of its own. */
-export function checkDisplayName(name: string): void {
+/** Checks a display name that stands in a field of its own; returns it without spaces around it. */
+export function checkDisplayName(name: string): string {
   checkText(name);
   if (name.length > maxNameLength) throw new Error(`The display name is longer than ${maxNameLength} characters.`);
   if (name.includes('=?')) throw new Error('The display name must be plain Unicode, not an encoded word ("=?…").');
+  return name.trim();
 }
 
 /** `"Name" <a@b>`, in a form that parseMailbox reads back as the same mailbox. */
@@ -74,8 +75,7 @@ function parseDisplayName(text: string): string {
   if (special !== undefined) {
     throw new Error(`The display name contains "${special}": put the name into double quotes.`);
   }
-  checkDisplayName(name);
-  return name.trim();
+  return checkDisplayName(name);
 }
 
 function unquote(text: string): string {

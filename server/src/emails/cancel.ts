@@ -1,0 +1,17 @@
+import { randomUUIDv7 } from 'node:crypto';
+import type { Database } from '../database/database.ts';
+import type { Caller } from '../http/caller.ts';
+import { notCancelable } from './errors.ts';
+import { readEmail } from './history.ts';
+import { cancelEmail } from './store.ts';
+
+/**
+ * Stops a letter that is scheduled or queued and that no worker has taken up.
+ * @throws emailNotFound, notCancelable
+ */
+export async function cancel({ db }: { db: Database }, caller: Caller, id: string): Promise<void> {
+  const email = await readEmail(db, caller, id);
+  if (await cancelEmail(db, email.id, randomUUIDv7())) return;
+  const { status } = await readEmail(db, caller, id);
+  throw notCancelable({ detail: `Only scheduled and queued emails can be canceled; this one is ${status}.` });
+}

@@ -1,0 +1,153 @@
+/** Turns the body of a mail call into a letter that can be accepted as it is, or says which field is wrong (S43–S46). */
+import { type Caller, hasScope } from '../http/caller.ts';
+import { invalidRequest } from '../http/problem.ts';
+import { checkDisplayName, normalizeEmail, parseAddress, parseMailbox } from './address.ts';
+import type { Mailbox, NewEmail } from './email.ts';
+import { emailTooLarge, senderNotAllowed } from './errors.ts';
+import { checkHeaders, checkLine, checkMetadata, checkTags, checkText } from './fields.ts';
+import type { NewEmailBody, SendBody } from './schemas.ts';
+
+export interface SenderRules {
+  mailFrom: Mailbox;
+  senderPolicy: 'any' | 'verified';
+}
+
+const maxRecipients = 50;
+const maxBytes = 25 * 1024 * 1024;
+
+/** @throws invalidRequest, senderNotAllowed, emailTooLarge */
+export function checkEmail(rules: SenderRules, caller: Caller, body: NewEmailBody): NewEmail {
+  const from = body.from === undefined ? rules.mailFrom : at('from', () => parseMailbox(body.from ?? ''));
+  checkSender(rules, from);
+  if (body.text !== undefined && body.body !== undefined)
+    throw fault('body', 'is another name of text; give one of the two');
+  const text = bodyText('text', body.text ?? body.body);
+  const html = bodyText('html', body.html);
+  if (text === undefined && html === undefined && body.subject === undefined) {
+    throw fault('subject', 'is required where there is neither text nor html');
+  }
+  const subject = at('subject', () => checkLine(body.subject ?? ''));
+  const headers = body.headers && at('headers', () => checkHeaders(body.headers ?? {}));
+  checkSize(subject, text, html, headers);
+  return {
+    tenantId: caller.tenantId,
+    submittedBy: caller.name,
+    from,
+    ...recipients(body),
+    replyTo: mailboxes('reply_to', body.reply_to),
+    subject,
+    ...(text === undefined ? {} : { text }),
+    ...(html === undefined ? {} : { html }),
+    ...(headers === undefined ? {} : { headers }),
+    ...(body.tags === undefined ? {} : { tags: at('tags', () => checkTags(body.tags ?? [])) }),
+    ...(body.metadata === undefined ? {} : { metadata: at('metadata', () => checkMetadata(body.metadata ?? {})) }),
+    lane: body.lane ?? 'transactional',
+    onUncertain: body.on_uncertain ?? 'retry',
+    ...instants(body),
+  };
+}
+
+/** B's body, as the same letter `POST /emails` would make of it. */
+export function checkSend(rules: SenderRules, caller: Caller, body: SendBody): NewEmail {
+  const mailbox = (path: string, address: string, name: string | undefined, namePath: string): Mailbox => {
+    const parsed = { address: at(path, () => parseAddress(address)) };
+    const trimmed = name === undefined ? '' : at(namePath, () => checkDisplayName(name));
+    return trimmed === '' ? parsed : { ...parsed, name: trimmed };
+  };
+  const { email = rules.mailFrom.address, name = body.email === undefined ? rules.mailFrom.name : undefined } = body;
+  const from = mailbox('email', email, name, 'name');
+  checkSender(rules, from);
+  const to = mailbox('to_email', body.to_email, body.to_name, 'to_name');
+  const { subject, text, html } = body;
+  const letter = checkEmail({ mailFrom: from, senderPolicy: 'any' }, caller, {
+    to: to.address,
+    subject,
+    ...(text === undefined ? {} : { text }),
+    ...(html === undefined ? {} : { html }),
+  });
+  return { ...letter, to: [to] };
+}
+
+/** Whether the caller may see and change every letter of the tenant. */
+export function seesWholeTenant(caller: Caller): boolean {
+  return hasScope(caller, 'mail:admin');
+}
+
+function checkSender({ mailFrom, senderPolicy }: SenderRules, { address }: Mailbox): void {
+  if (senderPolicy === 'any' || normalizeEmail(address) === normalizeEmail(mailFrom.address)) return;
+  throw senderNotAllowed({
+    detail:
+      `With SENDER_POLICY=verified letters leave from ${mailFrom.address} only. Leave "from" out, or use that address ` +
+      'with a name of your own; "reply_to" may be any address.',
+  });
+}
+
+/** Each address once: where it stands twice, the more visible place (to, then cc, then bcc) wins. */
+function recipients(body: NewEmailBody): Pick<NewEmail, 'to' | 'cc' | 'bcc'> {
+  const given = { to: mailboxes('to', body.to), cc: mailboxes('cc', body.cc), bcc: mailboxes('bcc', body.bcc) };
+  const count = given.to.length + given.cc.length + given.bcc.length;
+  if (count === 0) throw fault('to', 'is required: a letter needs a recipient in to, cc or bcc');
+  if (count > maxRecipients)
+    throw fault('to', `and cc and bcc may hold ${maxRecipients} recipients together, not ${count}`);
+  if (count === 1) return given;
+  const seen = new Set<string>();
+  const isNew = ({ address }: Mailbox) => {
+    const key = normalizeEmail(address);
+    return !seen.has(key) && seen.add(key);
+  };
+  return { to: given.to.filter(isNew), cc: given.cc.filter(isNew), bcc: given.bcc.filter(isNew) };
+}
+
+function mailboxes(path: string, given: string | string[] | undefined): Mailbox[] {
+  if (given === undefined) return [];
+  if (typeof given === 'string') return [at(path, () => parseMailbox(given))];
+  return given.map((one, index) => at(`${path}.${index}`, () => parseMailbox(one)));
+}
+
+function bodyText(path: string, given: string | undefined): string | undefined {
+  return given === undefined ? undefined : at(path, () => checkText(given));
+}
+
+function checkSize(subject: string, text = '', html = '', headers: Record<string, string> = {}): void {
+  if (subject.length + text.length + html.length < maxBytes / 4) return;
+  const bytes = [subject, text, html, ...Object.entries(headers).flat()].reduce(
+    (sum, one) => sum + Buffer.byteLength(one),
+    0,
+  );
+  if (bytes > maxBytes) throw emailTooLarge({ detail: 'A whole mail is at most 25 MiB.' });
+}
+
+function instants(body: NewEmailBody): Pick<NewEmail, 'scheduledAt' | 'expiresAt'> {
+  const scheduledAt = instant('scheduled_at', body.scheduled_at);
+  const expiresAt = instant('expires_at', body.expires_at);
+  if (expiresAt && expiresAt.getTime() <= Date.now()) throw fault('expires_at', 'is in the past');
+  if (expiresAt && scheduledAt && expiresAt <= scheduledAt) throw fault('expires_at', 'is not after scheduled_at');
+  return { ...(scheduledAt && { scheduledAt }), ...(expiresAt && { expiresAt }) };
+}
+
+const rfc3339 = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)$/;
+
+function instant(path: string, text: string | undefined): Date | undefined {
+  if (text === undefined) return undefined;
+  const date = new Date(text);
+  // Date rolls 30 February over into March.
+  const day = Number(text.slice(8, 10));
+  const isRealDay = day <= new Date(Date.UTC(Number(text.slice(0, 4)), Number(text.slice(5, 7)), 0)).getUTCDate();
+  if (!rfc3339.test(text) || Number.isNaN(date.getTime()) || !isRealDay) {
+    throw fault(path, 'must be an RFC 3339 instant with offset, e.g. 2030-01-31T09:00:00Z');
+  }
+  return date;
+}
+
+/** Runs a check whose message is a sentence, and adds which field it was about. */
+function at<T>(path: string, check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    throw fault(path, error instanceof Error ? error.message : String(error));
+  }
+}
+
+function fault(path: string, message: string) {
+  return invalidRequest({ detail: `In the body: ${path}: ${message}`, errors: [{ path, message }] });
+}

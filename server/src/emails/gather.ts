@@ -1,0 +1,90 @@
+/**
+ * Concurrent writers share commits: while one batch is at the disk the next gathers. There is no timer, so one caller
+ * alone waits for one commit and a thousand wait for a few.
+ */
+import { isUnavailable } from '../database/database.ts';
+
+export interface GatherOptions<Item> {
+  /** Batches at the disk at the same time. */
+  writers: number;
+  /** Items in a batch at most. */
+  maxItems: number;
+  /** A batch closes once the sizes of its items reach `maxSize`; one item may be larger. */
+  maxSize: number;
+  sizeOf: (item: Item) => number;
+}
+
+interface Waiting<Item, Result> {
+  item: Item;
+  resolve: (result: Result) => void;
+  reject: (error: unknown) => void;
+}
+
+/**
+ * @param write commits the items together and returns their results in the same order
+ * @returns resolves once the item's batch is committed; an item that its batch failed over is tried alone, so that one
+ *   bad item fails alone, unless the database could not be reached
+ */
+export function gather<Item, Result>(
+  write: (items: Item[]) => Promise<Result[]>,
+  options: GatherOptions<Item>,
+): (item: Item) => Promise<Result> {
+  let waiting: Waiting<Item, Result>[] = [];
+  let writing = 0;
+  let isScheduled = false;
+
+  const schedule = () => {
+    if (isScheduled || writing >= options.writers || waiting.length === 0) return;
+    isScheduled = true;
+    // After the sockets of this turn have been read, so that what arrived together is written together.
+    setImmediate(() => {
+      isScheduled = false;
+      const count = countBatch(waiting, options);
+      const batch = waiting.slice(0, count);
+      waiting = waiting.slice(count);
+      writing++;
+      void writeBatch(write, batch).finally(() => {
+        writing--;
+        schedule();
+      });
+      schedule();
+    });
+  };
+
+  return (item) =>
+    new Promise((resolve, reject) => {
+      waiting.push({ item, resolve, reject });
+      schedule();
+    });
+}
+
+function countBatch<Item>(waiting: { item: Item }[], { maxItems, maxSize, sizeOf }: GatherOptions<Item>): number {
+  let size = 0;
+  let count = 0;
+  for (const { item } of waiting) {
+    size += sizeOf(item);
+    if (count > 0 && (count === maxItems || size > maxSize)) break;
+    count++;
+  }
+  return count;
+}
+
+async function writeBatch<Item, Result>(
+  write: (items: Item[]) => Promise<Result[]>,
+  batch: Waiting<Item, Result>[],
+): Promise<void> {
+  try {
+    const results = await write(batch.map(({ item }) => item));
+    for (const [index, { resolve, reject }] of batch.entries()) {
+      const result = results[index];
+      if (result === undefined) reject(new Error('A gathered write returned too few results.'));
+      else resolve(result);
+    }
+  } catch (error) {
+    if (batch.length === 1 || isUnavailable(error)) {
+      for (const { reject } of batch) reject(error);
+    } else {
+      for (const one of batch) await writeBatch(write, [one]);
+    }
+  }
+}

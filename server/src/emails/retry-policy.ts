@@ -1,0 +1,36 @@
+const second = 1_000;
+const minute = 60 * second;
+const hour = 60 * minute;
+
+/** Waits after the first, second … attempt; after the last of them the letter has failed. */
+const waits = [1 * minute, 5 * minute, 15 * minute, 1 * hour, 2 * hour, 4 * hour, 8 * hour, 16 * hour];
+/** A code is worth nothing in an hour: its letter is tried fast, and for as long as the code lives. */
+const otpWaits = [2 * second, 5 * second, 10 * second, 20 * second];
+/** For an otp letter that never expires: about a day. */
+const otpAttempts = 4_320;
+
+/** Up to this share is added to every wait, so that letters deferred together do not come back together. */
+const jitter = 0.1;
+
+export interface Attempt {
+  isOtp: boolean;
+  /** Attempts so far, the one that just ended included. */
+  attempts: number;
+  endedAt: Date;
+  /** The next attempt is not put off beyond it: a letter that is due then has expired. */
+  expiresAt: Date | null;
+  /** From 0 to below 1. */
+  random: number;
+}
+
+/**
+ * When to try again after a 4xx reply or a network failure.
+ * @returns undefined when it was the last attempt
+ */
+export function nextAttemptAt({ isOtp, attempts, endedAt, expiresAt, random }: Attempt): Date | undefined {
+  const steps = isOtp ? otpWaits : waits;
+  const wait = steps[attempts - 1] ?? (isOtp && attempts < otpAttempts ? otpWaits.at(-1) : undefined);
+  if (wait === undefined) return undefined;
+  const next = endedAt.getTime() + wait * (1 + jitter * random);
+  return new Date(expiresAt === null ? next : Math.min(next, expiresAt.getTime()));
+}

@@ -1,0 +1,144 @@
+/** SQL of accepting letters, of their history, and of what callers may still change about them. */
+import type { Queryable } from '../database/database.ts';
+import type { Lane, OnUncertain, Tag } from './email.ts';
+
+export const laneNumbers: Record<Lane, number> = { otp: 0, transactional: 1, bulk: 2 };
+
+/** A row of `emails` with what belongs to it one to one; instants as RFC 3339 text. */
+export interface EmailRow {
+  id: string;
+  tenant_id: string;
+  user_id: string | null;
+  submitted_by: string | null;
+  message_id: string;
+  mail_from: string;
+  subject: string;
+  lane: Lane;
+  lane_number: number;
+  status: 'queued' | 'scheduled';
+  tags: Tag[] | null;
+  metadata: Record<string, unknown> | null;
+  on_uncertain: OnUncertain;
+  created_at: string;
+  scheduled_at: string | null;
+  expires_at: string | null;
+  reply_to: string[] | null;
+  headers: Record<string, string> | null;
+  text_body: string | null;
+  html_body: string | null;
+  sealed: string | null;
+  event_id: string;
+}
+
+export interface RecipientRow {
+  email_id: string;
+  position: number;
+  kind: 'to' | 'cc' | 'bcc';
+  address: string;
+  name: string | null;
+  status: 'queued' | 'scheduled';
+}
+
+/**
+ * Writes a batch in one statement. Rows travel as JSON: measured as fast as `unnest` over twenty arrays, and JSON has no opinion about nulls, quotes and braces.
+ */
+export async function insertEmails(db: Queryable, emails: EmailRow[], recipients: RecipientRow[]): Promise<void> {
+  await db`
+    WITH input AS MATERIALIZED (
+      SELECT * FROM json_to_recordset(${JSON.stringify(emails)}::text::json) AS t (
+        id uuid, tenant_id uuid, user_id uuid, submitted_by text, message_id text, mail_from text, subject text,
+        lane text, lane_number smallint, status text, tags jsonb, metadata jsonb, on_uncertain text,
+        created_at timestamptz, scheduled_at timestamptz, expires_at timestamptz, reply_to text[], headers jsonb,
+        text_body text, html_body text, sealed bytea, event_id uuid)
+    ), letters AS (
+      INSERT INTO emails (id, tenant_id, user_id, submitted_by, message_id, mail_from, subject, lane, status, tags,
+                          metadata, on_uncertain, created_at, scheduled_at, expires_at)
+      SELECT id, tenant_id, user_id, submitted_by, message_id, mail_from, subject, lane, status, tags,
+             metadata, on_uncertain, created_at, scheduled_at, expires_at
+      FROM input
+    ), bodies AS (
+      INSERT INTO email_bodies (email_id, reply_to, headers, text_body, html_body, redacted, sealed)
+      SELECT id, reply_to, headers, text_body, html_body, sealed IS NOT NULL, sealed FROM input
+    ), queued AS (
+      INSERT INTO email_queue (email_id, tenant_id, lane, run_at, expires_at)
+      -- Due by the database's clock, which is the one that claims.
+      SELECT id, tenant_id, lane_number, coalesce(scheduled_at, now()), expires_at FROM input
+    ), events AS (
+      INSERT INTO email_events (email_id, id, type, at, data)
+      SELECT id, event_id, 'email.queued', created_at,
+             CASE WHEN scheduled_at IS NOT NULL THEN jsonb_build_object('scheduled_at', scheduled_at) END
+      FROM input
+    )
+    INSERT INTO email_recipients (email_id, position, kind, address, name, status)
+    SELECT email_id, position, kind, address, name, status
+    FROM json_to_recordset(${JSON.stringify(recipients)}::text::json) AS t (
+      email_id uuid, position smallint, kind text, address text, name text, status text)`;
+}
+
+/** Letters not at their end, by lane and whether they are due: what an operator watches. */
+export async function queueDepth(db: Queryable): Promise<{ lane: Lane; due: number; waiting: number }[]> {
+  return db<{ lane: Lane; due: number; waiting: number }[]>`
+    SELECT (ARRAY['otp', 'transactional', 'bulk'])[lane + 1] AS lane,
+           count(*) FILTER (WHERE run_at <= now() OR lease_token IS NOT NULL)::int AS due,
+           count(*) FILTER (WHERE run_at > now() AND lease_token IS NULL)::int AS waiting
+    FROM email_queue GROUP BY lane ORDER BY lane`;
+}
+
+/**
+ * Cancels a letter that waits and that no worker holds.
+ * @returns whether there was such a letter
+ */
+export async function cancelEmail(db: Queryable, id: string, eventId: string): Promise<boolean> {
+  const rows = await db`
+    WITH taken AS (
+      DELETE FROM email_queue q USING emails e
+      WHERE q.email_id = ${id} AND e.id = ${id} AND q.lease_token IS NULL AND e.status IN ('scheduled', 'queued')
+      RETURNING q.email_id
+    ), recipients AS (
+      UPDATE email_recipients r SET status = 'canceled', next_attempt_at = NULL FROM taken WHERE r.email_id = taken.email_id
+    ), bodies AS (
+      UPDATE email_bodies b SET sealed = NULL FROM taken WHERE b.email_id = taken.email_id AND b.sealed IS NOT NULL
+    ), events AS (
+      INSERT INTO email_events (email_id, id, type, at) SELECT email_id, ${eventId}, 'email.canceled', now() FROM taken
+    )
+    UPDATE emails e SET status = 'canceled' FROM taken WHERE e.id = taken.email_id RETURNING e.id`;
+  return rows.length > 0;
+}
+
+/** Makes a letter that waits for its next attempt due now. Returns whether it waits. */
+export async function hastenEmail(db: Queryable, id: string): Promise<boolean> {
+  const rows = await db`
+    UPDATE email_queue q SET run_at = now() FROM emails e
+    WHERE q.email_id = ${id} AND e.id = ${id} AND e.status IN ('queued', 'deferred') AND q.lease_token IS NULL
+    RETURNING q.email_id`;
+  return rows.length > 0;
+}
+
+/**
+ * Opens again the recipients of an ended letter that did not get it, and queues it. Recipients it reached stay as they
+ * are, and a letter whose real text is gone or whose time is over is left alone.
+ * @returns whether anything was opened
+ */
+export async function reopenEmail(db: Queryable, id: string, eventId: string): Promise<boolean> {
+  const rows = await db`
+    WITH letter AS (
+      SELECT e.id, e.tenant_id, e.lane, e.expires_at FROM emails e JOIN email_bodies b ON b.email_id = e.id
+      WHERE e.id = ${id} AND e.status IN ('failed', 'bounced', 'uncertain') AND NOT (b.redacted AND b.sealed IS NULL)
+        AND (e.expires_at IS NULL OR e.expires_at > now())
+      FOR UPDATE OF e
+    ), queued AS (
+      INSERT INTO email_queue (email_id, tenant_id, lane, run_at, expires_at)
+      SELECT id, tenant_id, CASE lane WHEN 'otp' THEN 0 WHEN 'transactional' THEN 1 ELSE 2 END, now(), expires_at
+      FROM letter
+      ON CONFLICT (email_id) DO NOTHING
+      RETURNING email_id
+    ), recipients AS (
+      UPDATE email_recipients r SET status = 'queued' FROM queued
+      WHERE r.email_id = queued.email_id AND r.status IN ('failed', 'bounced', 'uncertain')
+    ), events AS (
+      INSERT INTO email_events (email_id, id, type, at, data)
+      SELECT email_id, ${eventId}, 'email.queued', now(), '{"reason": "retry"}' FROM queued
+    )
+    UPDATE emails e SET status = 'queued' FROM queued WHERE e.id = queued.email_id RETURNING e.id`;
+  return rows.length > 0;
+}

@@ -1,0 +1,186 @@
+/** One kept connection to one relay: opening it, and what became of a message sent over it. */
+import { isIP } from 'node:net';
+import { Readable } from 'node:stream';
+import SMTPConnection from 'nodemailer/lib/smtp-connection';
+import type { Outcome, OutgoingMessage, RecipientResult, Reply } from './transport.ts';
+
+export interface Relay {
+  host: string;
+  port: number;
+  /** TLS from the first byte (smtps). */
+  secure: boolean;
+  user: string;
+  pass: string;
+}
+
+/** What nodemailer tells about a failure. */
+interface SmtpError extends Error {
+  code?: string | undefined;
+  /** The server's last reply, code included. */
+  response?: string | undefined;
+  responseCode?: number | undefined;
+  recipient?: string | undefined;
+  rejectedErrors?: SmtpError[] | undefined;
+}
+
+const connectionTimeout = 10_000;
+const greetingTimeout = 10_000;
+const socketTimeout = 60_000;
+/** For a server that stays alive without getting on: 1 byte a second resets every other timeout. */
+const sendTimeout = 180_000;
+const chunkSize = 64 * 1024;
+
+export function parseRelay(url: string): Relay {
+  const { protocol, hostname, port, username, password } = new URL(url);
+  const secure = protocol === 'smtps:';
+  return {
+    host: hostname.replace(/^\[(.*)\]$/, '$1'),
+    port: port === '' ? (secure ? 465 : 587) : Number(port),
+    secure,
+    user: decodeURIComponent(username),
+    pass: decodeURIComponent(password),
+  };
+}
+
+/**
+ * Connects, greets, encrypts where the relay offers it, and logs in.
+ * @throws SmtpError
+ */
+export function openConnection(relay: Relay): Promise<SMTPConnection> {
+  const { host, port, secure, user, pass } = relay;
+  const connection = new SMTPConnection({
+    host,
+    port,
+    secure,
+    connectionTimeout,
+    greetingTimeout,
+    socketTimeout,
+    dnsTimeout: connectionTimeout,
+    allowInternalNetworkInterfaces: true,
+    // On the machine itself there is nobody in between, and no authority would sign for "localhost".
+    tls: { rejectUnauthorized: !isLoopback(host) },
+  });
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error) => {
+      connection.close();
+      reject(error);
+    };
+    connection.on('error', fail);
+    connection.once('end', () => fail(new Error('The server closed the connection.')));
+    connection.connect((error) => {
+      if (error) return fail(error);
+      if (user === '' || !connection.allowsAuth) return resolve(connection);
+      connection.login({ user, pass }, (refused) => (refused ? fail(refused) : resolve(connection)));
+    });
+  });
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+}
+
+export interface Sending {
+  results: RecipientResult[];
+  /** Whether the connection can carry another message. */
+  isUsable: boolean;
+  /** Nothing of the message had been sent when the connection turned out to be gone. */
+  isUntouched: boolean;
+}
+
+/** Sends a message and tells what became of each recipient. Does not reject. */
+export function sendOver(connection: SMTPConnection, { from, recipients, raw }: OutgoingMessage): Promise<Sending> {
+  const { stream, progress } = readSlowly(raw);
+  return new Promise((resolve) => {
+    const finish = (sending: Sending) => {
+      clearTimeout(deadline);
+      resolve(sending);
+    };
+    const fail = (error: SmtpError) => {
+      const sending = {
+        results: resultsOfFailure(error, recipients, progress.isRead),
+        isUsable: false,
+        isUntouched: !progress.isBegun && !isRefusal(error),
+      };
+      if (!isRefusal(error) || error.responseCode === 421 || connection.destroyed) return finish(sending);
+      // The letter was refused, the connection is fine: end the transaction and keep it.
+      connection.reset((lost) => finish({ ...sending, isUsable: !lost }));
+    };
+    const deadline = setTimeout(() => {
+      connection.close();
+      fail(new Error('The server took too long.'));
+    }, sendTimeout);
+    connection.send({ from, to: recipients, size: raw.length }, stream, (error, info) => {
+      if (error || !info) return fail(error ?? new Error('The server did not answer.'));
+      const reply = parseReply(info.response);
+      const refused = new Map(info.rejectedErrors?.map((one: SmtpError) => [one.recipient, one]));
+      const results = recipients.map((address) => {
+        const refusal = refused.get(address);
+        return refusal ? refusalOf(address, refusal, 'bounced') : { address, outcome: 'sent' as const, reply };
+      });
+      finish({ results, isUsable: true, isUntouched: false });
+    });
+  });
+}
+
+/** The message in pieces, so that "all of it was read" comes close to "all of it was sent". */
+function readSlowly(raw: Buffer) {
+  const progress = { isBegun: false, isRead: false };
+  let offset = 0;
+  const stream = new Readable({
+    highWaterMark: chunkSize,
+    read() {
+      progress.isBegun = true;
+      this.push(raw.subarray(offset, offset + chunkSize));
+      offset += chunkSize;
+      if (offset >= raw.length) this.push(null);
+    },
+  });
+  stream.once('end', () => {
+    progress.isRead = true;
+  });
+  return { stream, progress };
+}
+
+function isRefusal({ code, responseCode }: SmtpError): boolean {
+  return (code === 'EENVELOPE' || code === 'EMESSAGE') && responseCode !== undefined;
+}
+
+function resultsOfFailure(error: SmtpError, recipients: string[], isRead: boolean): RecipientResult[] {
+  if (error.rejectedErrors) {
+    const refused = new Map(error.rejectedErrors.map((one) => [one.recipient, one]));
+    return recipients.map((address) => refusalOf(address, refused.get(address) ?? error, 'bounced'));
+  }
+  if (isRefusal(error) || error.code === 'EMESSAGE') {
+    return recipients.map((address) => refusalOf(address, error, 'failed'));
+  }
+  const outcome: Outcome = isRead ? 'uncertain' : 'deferred';
+  return recipients.map((address) => ({ address, outcome, reply: replyOf(error) }));
+}
+
+function refusalOf(address: string, error: SmtpError, final: 'bounced' | 'failed'): RecipientResult {
+  const code = error.responseCode;
+  // Without a code it is ours: larger than the relay says it takes. 503 is about the session, not about the letter.
+  const isFinal = code === undefined || (code >= 500 && code !== 503);
+  return { address, outcome: isFinal ? final : 'deferred', reply: replyOf(error) };
+}
+
+export function replyOf(error: SmtpError): Reply {
+  if (error.response) return parseReply(error.response);
+  return { code: null, enhanced: null, text: error.message.slice(0, 1_000) };
+}
+
+/** Takes `250-2.1.5 first line` and its continuation apart (RFC 5321 4.2.1, RFC 2034). */
+export function parseReply(response: string): Reply {
+  const lines = response.split(/\r?\n/).map((line) => /^(\d{3})[ -]?(?:([245]\.\d{1,3}\.\d{1,3}) ?)?(.*)$/.exec(line));
+  const [first] = lines;
+  const text = lines
+    .map((line) => line?.[3] ?? '')
+    .join(' ')
+    .trim();
+  return {
+    code: first ? Number(first[1]) : null,
+    enhanced: first?.[2] ?? null,
+    // PostgreSQL keeps no NUL, and history needs no essay.
+    text: (first ? text : response).replaceAll('\0', '').slice(0, 1_000),
+  };
+}

@@ -1,0 +1,57 @@
+/**
+ * Transport: how a letter leaves this machine. A transport is given the finished message and its envelope, and answers
+ * for each recipient what the next hop said. It knows neither queue nor history, and never tries again on its own once
+ * a part of the message has been sent.
+ *
+ * SMTP relays are the transport of now. Direct delivery to MX hosts and providers' HTTP APIs are meant to stand beside
+ * `smtp.ts` and to pass the same tests.
+ */
+
+export interface OutgoingMessage {
+  /** Envelope sender (MAIL FROM). */
+  from: string;
+  /** Envelope recipients (RCPT TO), each once. */
+  recipients: string[];
+  /** The whole message as of RFC 5322. */
+  raw: Buffer;
+}
+
+export interface Reply {
+  /** SMTP reply code; null when no server answered. */
+  code: number | null;
+  /** Enhanced status code of RFC 3463, e.g. `5.1.1`. */
+  enhanced: string | null;
+  text: string;
+}
+
+export type Outcome =
+  /** The next hop has taken responsibility. */
+  | 'sent'
+  /** Not now: a 4xx reply, or a connection that failed before the whole message was handed over. */
+  | 'deferred'
+  /** Never: this recipient was refused (5xx to RCPT TO). */
+  | 'bounced'
+  /** Never: the message was refused for everyone (5xx to MAIL FROM or DATA). */
+  | 'failed'
+  /** Handed over whole, but the connection broke before the reply: nobody can know. */
+  | 'uncertain';
+
+export interface RecipientResult {
+  address: string;
+  outcome: Outcome;
+  reply: Reply;
+}
+
+export interface Delivery {
+  /** One for each recipient of the message. */
+  results: RecipientResult[];
+  /** False where no next hop could be reached at all, so that the trouble is not this letter's. */
+  reached: boolean;
+}
+
+export interface Transport {
+  /** Resolves with the next hop's answers, whatever they are; rejects only where the program is wrong. */
+  send: (message: OutgoingMessage) => Promise<Delivery>;
+  /** Ends kept connections; no send may be in progress. */
+  close: () => Promise<void>;
+}
