@@ -1,0 +1,110 @@
+import { timingSafeEqual } from 'node:crypto';
+import type { FastifyRequest } from 'fastify';
+import type { Secrets } from '../crypto/secrets.ts';
+import type { Database } from '../database/database.ts';
+import { PosternError } from '../errors.ts';
+import { basicCredential } from '../http/caller.ts';
+import type { Client } from './client.ts';
+import { OAuthError } from './errors.ts';
+import { secretText } from './manage-clients.ts';
+import { findStoredClient, type StoredClient } from './store.ts';
+
+export type AuthenticateClient = (request: FastifyRequest) => Promise<Client>;
+
+// Short, because rotation and deletion by a command beside the running server must take effect; long enough that the
+// number of tokens a second is not the number of database reads.
+const rememberMs = 1_000;
+const maxRemembered = 1_000;
+
+/**
+ * Tells which client is calling, by HTTP Basic or by the body; the body alone with `client_id` for public clients.
+ * The client it returns has proven its secret, or has none.
+ */
+export function makeAuthenticateClient({ db, secrets }: { db: Database; secrets: Secrets }): AuthenticateClient {
+  const remembered = new Map<string, { client: Promise<StoredClient | undefined>; until: number }>();
+  const find = (clientId: string) => {
+    const known = remembered.get(clientId);
+    if (known && known.until > performance.now()) return known.client;
+    if (remembered.size >= maxRemembered) remembered.clear();
+    // Calls that come while it is read share one read.
+    const client = findStoredClient(db, clientId);
+    client.catch(() => remembered.delete(clientId));
+    remembered.set(clientId, { client, until: performance.now() + rememberMs });
+    return client;
+  };
+
+  return async (request) => {
+    const { clientId, secret } = readCredential(request);
+    // PostgreSQL takes no NUL in text, and no client id holds anything else than printable ASCII.
+    const client = /^[\x21-\x7e]{1,128}$/.test(clientId) ? await find(clientId) : undefined;
+    if (!client || !provesSecret(secrets, client, secret)) {
+      throw new OAuthError('invalid_client', 'There is no client with this id and secret.');
+    }
+    return client;
+  };
+}
+
+function provesSecret(secrets: Secrets, client: StoredClient, secret: string | undefined): boolean {
+  const { secretHash } = client;
+  if (secretHash === null) return secret === undefined;
+  if (secret === undefined) return false;
+  const candidates = secrets.hmacs('client-secret', secretText(client.clientId, secret));
+  return candidates.some((candidate) => timingSafeEqual(candidate, secretHash));
+}
+
+function readCredential(request: FastifyRequest): { clientId: string; secret: string | undefined } {
+  if (request.query !== null && typeof request.query === 'object' && 'client_secret' in request.query) {
+    throw new OAuthError('invalid_request', 'A secret must not stand in the URL.');
+  }
+  const { client_id: clientId, client_secret: secret } = parameters(request.body, ['client_id', 'client_secret']);
+  const basic = basicOf(request.headers.authorization);
+  if (!basic) {
+    if (clientId === undefined) throw new OAuthError('invalid_client', 'Send client_id and client_secret.');
+    return { clientId, secret };
+  }
+  if (secret !== undefined) throw new OAuthError('invalid_request', 'Authenticate by header or by body, not by both.');
+  if (clientId !== undefined && clientId !== basic.clientId) {
+    throw new OAuthError('invalid_request', 'Header and body name different clients.');
+  }
+  return basic;
+}
+
+/** RFC 6749 §2.3.1: id and secret are form-encoded before they are joined by a colon. */
+function basicOf(authorization: string | undefined): { clientId: string; secret: string } | undefined {
+  if (authorization === undefined) return undefined;
+  try {
+    const credential = basicCredential(authorization);
+    if (!credential) throw new OAuthError('invalid_client', 'Authenticate by HTTP Basic, or in the body.');
+    return { clientId: formDecode(credential.user), secret: formDecode(credential.password) };
+  } catch (error) {
+    if (error instanceof PosternError) throw new OAuthError('invalid_client', error.message);
+    throw error;
+  }
+}
+
+function formDecode(text: string): string {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '));
+  } catch {
+    return text; // sent by a client that encodes nothing
+  }
+}
+
+/**
+ * Reads parameters of a form or JSON body. Empty ones count as left out (RFC 6749 §3.2), unknown ones are ignored.
+ * @throws OAuthError when one stands twice or is no text
+ */
+export function parameters<const N extends string>(body: unknown, names: readonly N[]): { [K in N]?: string } {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw new OAuthError('invalid_request', 'Send the parameters as a form or a JSON object.');
+  }
+  const found: { [K in N]?: string } = {};
+  for (const name of names) {
+    const value: unknown = Object.hasOwn(body, name) ? (body as Record<string, unknown>)[name] : undefined;
+    if (value === undefined || value === '') continue;
+    if (Array.isArray(value)) throw new OAuthError('invalid_request', `${name} stands more than once.`);
+    if (typeof value !== 'string') throw new OAuthError('invalid_request', `${name} must be text.`);
+    found[name] = value;
+  }
+  return found;
+}
