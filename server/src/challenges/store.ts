@@ -137,7 +137,7 @@ export interface Proven extends Addressee {
 export async function consumeByLink(db: Queryable, purpose: Purpose, linkHmacs: Buffer[]): Promise<Proven | undefined> {
   const [row] = await db<Proven[]>`
     UPDATE challenges SET consumed_at = now()
-    WHERE link_hmac = ANY(${linkHmacs}::bytea[]) AND purpose = ${purpose}
+    WHERE link_hmac IN ${db(linkHmacs)} AND purpose = ${purpose}
       AND consumed_at IS NULL AND superseded_at IS NULL AND link_expires_at > now()
     RETURNING tenant_id AS "tenantId", user_id AS "userId", email_normalized AS "emailNormalized"`;
   return row;
@@ -145,7 +145,7 @@ export async function consumeByLink(db: Queryable, purpose: Purpose, linkHmacs: 
 
 export async function linkExists(db: Queryable, purpose: Purpose, linkHmacs: Buffer[]): Promise<boolean> {
   const rows = await db`
-    SELECT FROM challenges WHERE link_hmac = ANY(${linkHmacs}::bytea[]) AND purpose = ${purpose}`;
+    SELECT FROM challenges WHERE link_hmac IN ${db(linkHmacs)} AND purpose = ${purpose}`;
   return rows.length > 0;
 }
 
