@@ -83,7 +83,14 @@ export function url<T extends string | undefined>(
   protocols: readonly string[],
   options: Options<T>,
 ): Setting<string | T> {
-  return setting<string | T>(name, (value) => (checkUrl(value, protocols), value), options);
+  return setting<string | T>(
+    name,
+    (value) => {
+      checkUrl(value, protocols);
+      return value;
+    },
+    options,
+  );
 }
 
 /** Throws where `value` is not a URL of one of the protocols (each with its colon). */

@@ -37,7 +37,8 @@ describe('the import rule', () => {
 
   it('lets nothing but the entries import start.ts, and only main.ts import the commands', () => {
     for (const { file, target } of imports) {
-      if (target === 'start.ts') assert.ok(file === 'worker-thread.ts' || top(file) === 'cli', `${file} imports start.ts`);
+      if (target === 'start.ts')
+        assert.ok(file === 'worker-thread.ts' || top(file) === 'cli', `${file} imports start.ts`);
       if (top(target) === 'cli') assert.ok(file === 'main.ts' || top(file) === 'cli', `${file} imports ${target}`);
     }
   });

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
-import type { Database } from './database.ts';
+import type { Database, Queryable } from './database.ts';
 
 // Any number will do, as long as every Postern uses the same.
 const migrationLock = 7_165_411_001;
@@ -47,7 +47,7 @@ export async function migrate(db: Database): Promise<string[]> {
       );
       done.push(name);
     }
-    await connection`SELECT create_partitions(3)`;
+    await createPartitions(connection);
     return done;
   } finally {
     // A failed migration leaves the session inside its transaction, where nothing else would run.
@@ -55,6 +55,11 @@ export async function migrate(db: Database): Promise<string[]> {
     await connection`SELECT pg_advisory_unlock(${migrationLock})`.catch(() => {});
     connection.release();
   }
+}
+
+/** Makes the monthly partitions of this and the next three months, where they are missing. */
+export async function createPartitions(db: Queryable): Promise<void> {
+  await db`SELECT create_partitions(3)`;
 }
 
 /** Whether every migration of this version has been applied. */

@@ -22,7 +22,7 @@ export async function compose(secrets: Secrets, letter: LetterRow): Promise<{ fr
   const message = new MailComposer({
     from: named(from),
     // An empty group says that there are recipients and that it is nobody's business who (RFC 5322 3.4).
-    to: to.length === 0 && cc.length === 0 ? 'undisclosed-recipients:;' : to,
+    to: to.length === 0 && cc.length === 0 ? 'undisclosed recipients:;' : to,
     ...(cc.length > 0 && { cc }),
     ...(letter.reply_to && { replyTo: letter.reply_to.map((one) => named(parseMailbox(one))) }),
     subject,

@@ -102,3 +102,8 @@ function sendAnswer(reply: FastifyReply, { status, body, headers }: Answer): Fas
   if (headers) reply.headers(headers);
   return reply.code(status).send(body);
 }
+
+/** Removes keys that no longer protect anything. */
+export async function purgeIdempotencyKeys(db: Queryable): Promise<void> {
+  await db`DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours'`;
+}

@@ -12,18 +12,25 @@ export interface NewSession {
   userId: string;
   userAgent?: string;
   ip: string;
+  /** As it was when the password was checked. */
+  passwordHash: string | null;
   refreshTokenSeconds: number;
   sessionSeconds: number;
 }
 
-export async function insertSession(db: Queryable, session: NewSession): Promise<LiveSession> {
+/**
+ * The new session, or undefined where the user was deleted or got another password since it was checked: whoever knows
+ * the old one must not slip in behind the change that ended all sessions. The lock makes the two wait for each other.
+ */
+export async function insertSession(db: Queryable, session: NewSession): Promise<LiveSession | undefined> {
   const [row] = await db<LiveSession[]>`
     INSERT INTO sessions AS s (id, tenant_id, user_id, user_agent, ip, idle_expires_at, expires_at)
-    VALUES (${session.id}, ${session.tenantId}, ${session.userId}, ${session.userAgent ?? null}, ${session.ip},
+    SELECT ${session.id}, ${session.tenantId}, u.id, ${session.userAgent ?? null}, ${session.ip},
             now() + make_interval(secs => ${Math.min(session.refreshTokenSeconds, session.sessionSeconds)}),
-            now() + make_interval(secs => ${session.sessionSeconds}))
+            now() + make_interval(secs => ${session.sessionSeconds})
+    FROM (SELECT id FROM users
+          WHERE id = ${session.userId} AND password_hash IS NOT DISTINCT FROM ${session.passwordHash} FOR SHARE) u
     RETURNING ${liveColumns(db)}`;
-  if (!row) throw new Error('The session was not inserted.');
   return row;
 }
 

@@ -62,8 +62,9 @@ export function openConnection(relay: Relay): Promise<SMTPConnection> {
   });
   return new Promise((resolve, reject) => {
     const fail = (error: Error) => {
-      connection.close();
+      // First, because closing emits "end".
       reject(error);
+      connection.close();
     };
     connection.on('error', fail);
     connection.once('end', () => fail(new Error('The server closed the connection.')));

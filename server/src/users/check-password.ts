@@ -23,7 +23,8 @@ export async function checkPassword(
   if (!user || !ok) return undefined;
   if (needsRehash && user.passwordHash !== null) {
     // The only moment the password is at hand to give it today's parameters.
-    await replacePasswordHash(db, user.id, user.passwordHash, await passwords.hash(password));
+    const passwordHash = await passwords.hash(password);
+    if (await replacePasswordHash(db, user.id, user.passwordHash, passwordHash)) return { ...user, passwordHash };
   }
   return user;
 }

@@ -4,7 +4,7 @@ import type { PasswordHasher } from '../crypto/passwords.ts';
 import type { Database, Queryable, Transaction } from '../database/database.ts';
 import { alreadyRegistered, userNotFound } from './errors.ts';
 import { prepareUser, type Registration } from './register.ts';
-import { administratorExists, findUserByEmail, findUserById, insertUser, type NewUser, usersPage } from './store.ts';
+import { findUserByEmail, findUserById, insertUser, type NewUser, usersPage } from './store.ts';
 import { readEmail, type User } from './user.ts';
 
 export interface NewAccount extends Registration {
@@ -48,28 +48,8 @@ export async function findUser(db: Queryable, tenantId: string, by: { id: string
   return user;
 }
 
-// Nodes that start together must make one administrator (S54). Any number will do, as long as all use the same.
-const adminLock = 7_165_411_003;
-
-/**
- * Makes the first administrator, verified, unless somebody holds the scope `admin`. Where the address belongs to a user
- * already, nothing is made: handing that user every right is for a person to decide.
- * @returns whether one was made
- */
-export async function bootstrapAdmin(
-  { db, passwords }: { db: Database; passwords: PasswordHasher },
-  { tenantId, email, password }: { tenantId: string; email: string; password: string },
-): Promise<boolean> {
-  if (await administratorExists(db)) return false;
-  const prepared = await prepareUser({ passwords }, tenantId, { email, password });
-  return db.begin(async (tx) => {
-    await tx`SELECT pg_advisory_xact_lock(${adminLock})`;
-    if (await administratorExists(tx)) return false;
-    return (await insertAccount(tx, { ...prepared, scopes: ['admin'], isVerified: true })) !== undefined;
-  });
-}
-
-async function insertAccount(tx: Transaction, account: NewUser): Promise<User | undefined> {
+/** Inserts a user with the audit record, and nothing else. */
+export async function insertAccount(tx: Transaction, account: NewUser): Promise<User | undefined> {
   const user = await insertUser(tx, account);
   if (user) await recordAudit(tx, { tenantId: user.tenantId, type: 'user.registered', userId: user.id });
   return user;

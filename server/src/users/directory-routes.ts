@@ -41,7 +41,7 @@ export function directoryRoutes(world: UserWorld): Routes {
           description: "Needs the scope `users:read`, or one's own credential for oneself.",
           security,
           querystring: ListQuery,
-          // No response schema: one user or a list, told apart by the query.
+          response: { 200: Type.Union([UserAnswer, UserList]) },
         },
       },
       async (request) => {

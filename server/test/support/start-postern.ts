@@ -38,7 +38,7 @@ export interface CallOptions {
   json?: unknown;
   /** Sent as a form. */
   form?: Record<string, string>;
-  body?: string | Uint8Array;
+  body?: string;
   headers?: Record<string, string>;
   /** Access token for Authorization: Bearer. */
   token?: string;
@@ -147,7 +147,7 @@ export async function call(url: string, method: string, options: CallOptions = {
   const headers: Record<string, string> = { ...options.headers };
   if (options.token) headers.authorization = `Bearer ${options.token}`;
   if (options.basic) headers.authorization = `Basic ${Buffer.from(options.basic).toString('base64')}`;
-  let body: string | Uint8Array | undefined = options.body;
+  let body = options.body;
   if (options.json !== undefined) {
     headers['content-type'] = 'application/json';
     body = JSON.stringify(options.json);
@@ -159,7 +159,7 @@ export async function call(url: string, method: string, options: CallOptions = {
     method,
     headers,
     redirect: 'manual',
-    ...(body === undefined ? {} : { body: body as BodyInit }),
+    ...(body === undefined ? {} : { body }),
   });
   const text = await response.text();
   let parsed: unknown;

@@ -1,0 +1,88 @@
+/**
+ * Keeps N connections busy, one request at a time on each, over bare sockets: what it costs itself is small beside what
+ * it measures, since both share the machine.
+ */
+import { connect } from 'node:net';
+
+export interface Load {
+  port: number;
+  connections: number;
+  seconds: number;
+  /** The bytes of the i-th request. */
+  request: (i: number) => string;
+  /** Status that counts as success. */
+  expect: number;
+}
+
+export interface Result {
+  /** Successful answers in all. */
+  answered: number;
+  perSecond: number;
+  p50: number;
+  p99: number;
+  /** Answers with another status, by status; connection faults as 0. */
+  failures: Record<number, number>;
+}
+
+/** Runs the load and returns answers per second and latencies in milliseconds. */
+export async function drive(load: Load): Promise<Result> {
+  const latencies: number[] = [];
+  const failures: Record<number, number> = {};
+  let next = 0;
+  const start = performance.now();
+  const end = start + load.seconds * 1000;
+
+  await Promise.all(
+    Array.from(
+      { length: load.connections },
+      () =>
+        new Promise<void>((done) => {
+          const socket = connect({ port: load.port, host: '127.0.0.1', noDelay: true });
+          let sentAt = 0;
+          let pending = '';
+          const send = () => {
+            if (performance.now() >= end) return socket.end();
+            sentAt = performance.now();
+            socket.write(load.request(next++));
+          };
+          socket.setEncoding('latin1');
+          socket.on('connect', send);
+          socket.on('data', (chunk: string) => {
+            pending += chunk;
+            const status = completeAnswer(pending);
+            if (status === undefined) return;
+            pending = '';
+            if (status === load.expect) latencies.push(performance.now() - sentAt);
+            else failures[status] = (failures[status] ?? 0) + 1;
+            send();
+          });
+          socket.on('error', () => {
+            failures[0] = (failures[0] ?? 0) + 1;
+          });
+          socket.on('close', () => done());
+        }),
+    ),
+  );
+  const elapsed = (performance.now() - start) / 1000;
+  latencies.sort((a, b) => a - b);
+  const at = (share: number) => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0;
+  return { answered: latencies.length, perSecond: latencies.length / elapsed, p50: at(0.5), p99: at(0.99), failures };
+}
+
+/** The status of the answer in `text` once all of it is there. Every answer of Postern has a Content-Length, or is 204. */
+function completeAnswer(text: string): number | undefined {
+  const headEnd = text.indexOf('\r\n\r\n');
+  if (headEnd < 0) return undefined;
+  const status = Number(text.slice(9, 12));
+  const length = /\r\ncontent-length: (\d+)/i.exec(text.slice(0, headEnd + 2))?.[1];
+  if (status !== 204 && length === undefined)
+    throw new Error(`an answer without Content-Length: ${text.slice(0, 200)}`);
+  return text.length >= headEnd + 4 + Number(length ?? 0) ? status : undefined;
+}
+
+/** The bytes of one HTTP request with a JSON body. */
+export function jsonRequest(path: string, body: unknown, headers: Record<string, string> = {}): string {
+  const text = JSON.stringify(body);
+  const extra = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\n${extra.join('')}\r\n${text}`;
+}

@@ -1,0 +1,48 @@
+import { isStartedByNpm, loadConfig, unusedSettings } from '../config.ts';
+import { makeLogger } from '../log.ts';
+import { type Role, start } from '../start.ts';
+import { type Command, textOption, UsageError } from './command.ts';
+
+const roles: readonly Role[] = ['all', 'api', 'worker'];
+
+export const startCommand: Command = {
+  name: 'start',
+  summary: 'Run the service.',
+  options: {
+    role: {
+      type: 'string',
+      value: 'all|api|worker',
+      help: 'all: HTTP and mail workers (default); api or worker: one of them.',
+    },
+  },
+  run: async (input) => {
+    const given = textOption(input, 'role') ?? 'all';
+    const role = roles.find((one) => one === given);
+    if (!role) throw new UsageError(`--role must be one of: ${roles.join(', ')}`);
+    const config = loadConfig();
+    const log = makeLogger(config.logLevel, process.stdout.isTTY === true);
+    for (const note of unusedSettings(config)) log.warn(note);
+    // A signal must be heard from the first moment: what it interrupts is then stopped as soon as it stands.
+    const stopAsked = stopSignal();
+    const running = await start({ config, role, log });
+    if (running.banner) process.stdout.write(running.banner);
+    log.info(`stopping: ${await stopAsked}`);
+    await running.stop();
+    log.info('stopped');
+    // Whatever a library still holds open must not keep a stopped service alive.
+    log.flush();
+    setTimeout(() => process.exit(), 1_000).unref();
+  },
+};
+
+function stopSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    process.once('SIGTERM', () => resolve('SIGTERM'));
+    process.once('SIGINT', () => resolve('SIGINT'));
+    // Killed with SIGKILL, npm cannot pass anything on; without this its child would keep the port.
+    if (isStartedByNpm()) {
+      const parent = process.ppid;
+      setInterval(() => process.ppid !== parent && resolve('npm is gone'), 200).unref();
+    }
+  });
+}

@@ -1,0 +1,24 @@
+/** What has to be done now and then: coming months' partitions, and rows that no longer count for anything. */
+import type { Logger } from 'pino';
+import { purgeChallenges } from './challenges/store.ts';
+import { type Database, isUnavailable } from './database/database.ts';
+import { createPartitions } from './database/migrate.ts';
+import { purgeIdempotencyKeys } from './http/idempotency.ts';
+import { purgeSessions } from './sessions/store.ts';
+
+const everyMs = 3_600_000;
+
+/** Every node does it; twice does no harm. Returns how to stop. */
+export function keepHouse({ db, log }: { db: Database; log: Logger }): () => Promise<void> {
+  const round = async () => {
+    for (const task of [createPartitions, purgeChallenges, purgeSessions, purgeIdempotencyKeys]) {
+      try {
+        await task(db);
+      } catch (error) {
+        if (!isUnavailable(error)) log.error({ err: error }, 'housekeeping failed; it is tried again in an hour');
+      }
+    }
+  };
+  const timer = setInterval(round, everyMs).unref();
+  return async () => clearInterval(timer);
+}
