@@ -380,6 +380,44 @@ describe('a mail worker', () => {
     await sink.close();
   });
 
+  it('writes every given text as one encoded header (S43)', async () => {
+    const sink = await startSink();
+    const name = 'Zoë "The, Boss" <x@evil> \\\\';
+    const subject = `Grüße ${'ünïcode '.repeat(60)}=?utf-8?q?x?= \t end`;
+    const [email] = await submit({
+      from: { address: 'no-reply@example.com', name },
+      to: [{ address: 'info@xn--mnchen-3ya.example', name: 'a@evil.example, b' }],
+      replyTo: [{ address: 'replies@example.com', name }],
+      subject,
+      headers: { 'X-Note': `ö ${'long '.repeat(150)}`, References: '<a@b> <c@d>' },
+    });
+    assert.ok(email);
+    const worker = startWorker([sink.url]);
+    await untilStatus(email.id, 'sent');
+    const [received] = sink.received;
+    assert.deepEqual(received?.rcptTo, ['info@xn--mnchen-3ya.example']);
+    const parsed = await PostalMime.parse(received?.raw ?? '');
+    assert.deepEqual(parsed.from, { address: 'no-reply@example.com', name });
+    assert.deepEqual(parsed.to, [{ address: 'info@xn--mnchen-3ya.example', name: 'a@evil.example, b' }]);
+    assert.deepEqual(parsed.replyTo, [{ address: 'replies@example.com', name }]);
+    assert.equal(parsed.subject?.replaceAll(/\s+/g, ' '), subject.replaceAll(/\s+/g, ' '));
+    assert.deepEqual(parsed.headers.map(({ key }) => key).sort(), [
+      'content-transfer-encoding',
+      'content-type',
+      'date',
+      'from',
+      'message-id',
+      'mime-version',
+      'references',
+      'reply-to',
+      'subject',
+      'to',
+      'x-note',
+    ]);
+    await worker.stop();
+    await sink.close();
+  });
+
   it('sends bodies that look like the end of a message as one message (S44)', async () => {
     const sink = await startSink();
     const text = 'a\n.\nb\r.\rc\r\n.\r\nMAIL FROM:<x@evil>\n..\n.\n';

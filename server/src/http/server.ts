@@ -9,7 +9,7 @@ import cors from '@fastify/cors';
 import formbody from '@fastify/formbody';
 import helmet from '@fastify/helmet';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, type RawServerDefault } from 'fastify';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController, type RawServerDefault } from 'fastify';
 import { defineError } from '../errors.ts';
 import { documentApi } from './docs.ts';
 import { parseJsonBody } from './json-body.ts';
@@ -47,7 +47,7 @@ export async function buildServer({ log, publicUrl, trustProxy, version, routes 
   const app: App = Fastify({
     loggerInstance: log,
     // One line per request would drown the log and cost a tenth of the speed; metrics count them, errors are logged.
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     trustProxy: trustProxy.length > 0 ? trustProxy : false,
     bodyLimit,
     requestTimeout: 30_000,
