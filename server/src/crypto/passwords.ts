@@ -19,6 +19,12 @@ export const argon2Parameters = { memoryCost: 19_456, timeCost: 2, parallelism: 
  * sends a novel to be hashed. Every byte counts, NUL and spaces too, and nothing is trimmed or normalised.
  */
 export const NewPassword = Type.String({ minLength: 8, maxLength: 1024, description: 'At least 8 characters' });
+
+/** The same rule, where no schema has checked it. */
+export function isUsablePassword(password: string): boolean {
+  return password.length >= 8 && password.length <= 1024;
+}
+
 /** A password as it is checked: rules that came later must not lock out who has one from before. */
 export const GivenPassword = Type.String({ maxLength: 1024 });
 

@@ -1,3 +1,4 @@
+import { isUsablePassword } from '../crypto/passwords.ts';
 import { parseAddress } from '../emails/address.ts';
 import { choice, type Setting, text } from '../settings.ts';
 
@@ -16,7 +17,7 @@ const adminEmail: Setting<string | undefined> = {
 const adminPassword: Setting<string | undefined> = {
   ...text('BOOTSTRAP_ADMIN_PASSWORD', { default: undefined, defaultText: 'unset', help: '' }),
   parse: (value) => {
-    if (value.length < 8 || value.length > 1024) throw new Error('must have 8 to 1024 characters');
+    if (!isUsablePassword(value)) throw new Error('must have 8 to 1024 characters');
     return value;
   },
   help: 'Password of the first administrator.',

@@ -1,7 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { recordAudit } from '../audit/record.ts';
 import { takeLetter } from '../challenges/store.ts';
-import type { PasswordHasher } from '../crypto/passwords.ts';
+import { isUsablePassword, type PasswordHasher } from '../crypto/passwords.ts';
 import type { Queryable, Transaction } from '../database/database.ts';
 import { PosternError } from '../errors.ts';
 import { alreadyRegistered } from './errors.ts';
@@ -35,6 +35,9 @@ export async function prepareUser(
   const profileImageUrl = input.profile_image_url;
   if (profileImageUrl !== undefined && !URL.canParse(profileImageUrl)) {
     throw invalidField('profile_image_url', 'is not a URL');
+  }
+  if (input.password !== undefined && !isUsablePassword(input.password)) {
+    throw invalidField('password', 'must have 8 to 1024 characters');
   }
   return {
     id: randomUUIDv7(),
