@@ -10,7 +10,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, openSync, readFileSync, statSync } from 'node:fs';
 import { chmod, chown, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -56,14 +56,15 @@ export async function openEmbedded(dataDir: string, log: Logger): Promise<Embedd
   const bin = findBinaries();
   const runAs = await chooseUser(places, bin);
 
-  const bringUp = () =>
+  /** @param keepPort where pools already point at the last port: then no other will do */
+  const bringUp = ({ keepPort = false } = {}) =>
     withLock(places.lock, async () => {
       if (!existsSync(join(places.cluster, 'PG_VERSION'))) await createCluster(places, bin, runAs);
       await checkVersion(places, bin, runAs);
       const access: Access = JSON.parse(await readFile(places.access, 'utf8'));
       const running = await runningPort(places);
       if (running !== undefined) return { how: 'joined' as const, access: { ...access, port: running } };
-      const port = await startServer(places, bin, runAs, access.port);
+      const port = await startServer(places, bin, runAs, { port: access.port, keepPort });
       if (port !== access.port) await writeSecret(places.access, JSON.stringify({ ...access, port }));
       return { how: 'started' as const, access: { ...access, port } };
     });
@@ -78,7 +79,7 @@ export async function openEmbedded(dataDir: string, log: Logger): Promise<Embedd
     restarting = true;
     try {
       log.error('the embedded PostgreSQL is gone; starting it again');
-      await bringUp();
+      await bringUp({ keepPort: true });
       log.info('the embedded PostgreSQL is back');
     } catch (error) {
       log.error({ err: error }, 'the embedded PostgreSQL did not start; trying again');
@@ -139,9 +140,15 @@ async function checkVersion(places: Places, bin: Binaries, runAs: RunAs | undefi
   }
 }
 
-async function startServer(places: Places, bin: Binaries, runAs: RunAs | undefined, lastPort: number): Promise<number> {
+async function startServer(
+  places: Places,
+  bin: Binaries,
+  runAs: RunAs | undefined,
+  last: { port: number; keepPort: boolean },
+): Promise<number> {
   const deadline = Date.now() + 60_000;
-  for (let port = await freePort(lastPort); ; port = await freePort(0)) {
+  let port = last.keepPort ? last.port : await freePort(last.port);
+  for (;;) {
     const logSizeBefore = existsSync(places.log) ? statSync(places.log).size : 0;
     const settings = {
       port,
@@ -169,7 +176,7 @@ async function startServer(places: Places, bin: Binaries, runAs: RunAs | undefin
       child.once('error', (error) => done(error.message));
     });
     child.unref();
-    const outcome = await Promise.race([exited, waitUntilReady(places, deadline)]);
+    const outcome = await Promise.race([exited, waitUntilReady(places, child.pid, deadline)]);
     if (outcome === 'ready') return port;
     const said = readFileSync(places.log, 'utf8').slice(logSizeBefore);
     // Another program took the port in between, or backends of a killed server are still letting go of its memory.
@@ -179,13 +186,16 @@ async function startServer(places: Places, bin: Binaries, runAs: RunAs | undefin
     if (!passing || Date.now() > deadline) {
       throw new Error(`The embedded PostgreSQL did not start (${outcome}); ${places.log} says:\n${said.slice(-2000)}`);
     }
+    if (/could not bind|Address already in use/.test(said) && !last.keepPort) port = await freePort(0);
     await sleep(100);
   }
 }
 
-async function waitUntilReady(places: Places, deadline: number): Promise<string> {
+/** A killed server leaves its `postmaster.pid` behind, still saying "ready": only the one of our child counts. */
+async function waitUntilReady(places: Places, pid: number | undefined, deadline: number): Promise<string> {
   while (Date.now() < deadline) {
-    if (postmaster(places)?.ready) return 'ready';
+    const server = postmaster(places);
+    if (server?.ready && server.pid === pid) return 'ready';
     await sleep(10);
   }
   return 'not ready in 60 s';
@@ -204,10 +214,21 @@ async function runningPort(places: Places): Promise<number | undefined> {
   const deadline = Date.now() + 60_000;
   while (serverPid(places) !== undefined && Date.now() < deadline) {
     const server = postmaster(places);
-    if (server?.ready) return server.port;
+    // One that is just dying may still be there to see, but it does not answer.
+    if (server?.ready && (await answers(server.port))) return server.port;
     await sleep(20);
   }
   return undefined;
+}
+
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: '127.0.0.1' });
+    socket.once('connect', () => resolve(true));
+    socket.once('error', () => resolve(false));
+    socket.once('close', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
 }
 
 /** `postmaster.pid`: line 1 the process id, 4 the port, 8 the state. */

@@ -21,7 +21,8 @@ export const invalidRequest = defineError('http.invalid_request', 400, 'The requ
 export const notFound = defineError('http.not_found', 404, 'There is nothing here');
 const methodNotAllowed = defineError('http.method_not_allowed', 405, 'This path does not take that method');
 const internal = defineError('http.internal', 500, 'Something went wrong here');
-const databaseDown = defineError('database.unavailable', 503, 'The database cannot be reached');
+const databaseCode = 'database.unavailable';
+const databaseDown = defineError(databaseCode, 503, 'The database cannot be reached');
 
 // Fastify's own faults, by their code.
 const httpFaults: Record<string, (detail: string) => PosternError> = {
@@ -55,7 +56,8 @@ export function toPosternError(error: unknown): PosternError {
 
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const problem = toPosternError(error);
-  if (problem.status >= 500) request.log.error({ err: error }, problem.title);
+  // That the database is away is said once, by those who wait for it, not once a request.
+  if (problem.status >= 500 && problem.code !== databaseCode) request.log.error({ err: error }, problem.title);
   const { detail, errors, retryAfterSeconds, headers } = problem.details;
   if (retryAfterSeconds !== undefined) reply.header('Retry-After', String(Math.max(1, Math.ceil(retryAfterSeconds))));
   if (problem.status === 401) reply.header('WWW-Authenticate', 'Bearer');

@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { type Received, Refusal, type Sink, startSink } from '../support/smtp-sink.ts';
+import { freePorts, type Postern, startPostern } from '../support/start-postern.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+async function tokenOf(postern: Postern, scope = 'email'): Promise<string> {
+  const id = `app-${scope.replaceAll(/\W/g, '-')}`;
+  const made = await postern.cli('clients', 'create', '--id', id, '--scope', scope, '--json');
+  assert.equal(made.code, 0, made.stderr);
+  const { client_id, client_secret } = JSON.parse(made.stdout);
+  const { body } = await postern.call('POST', '/oauth/token', {
+    json: { grant_type: 'client_credentials', client_id, client_secret, scope },
+  });
+  return body.access_token;
+}
+
+const letter = { from: 'Shop <shop@example.com>', to: 'ada@example.com', subject: 'Hello', text: 'Hi.' };
+
+describe('mail, from the call to the mailbox', () => {
+  let sink: Sink;
+  let postern: Postern;
+  let token: string;
+  let isBusy = true;
+  before(async () => {
+    sink = await startSink({
+      onRecipient: (address) => {
+        if (address === 'gone@example.com') throw new Refusal(550, '5.1.1 no such user');
+        if (address === 'busy@example.com' && isBusy) throw new Refusal(451, '4.2.1 later');
+      },
+    });
+    postern = await startPostern({ env: { SMTP_URL: sink.url, POSTERN_ENV: 'development' } });
+    token = await tokenOf(postern);
+  });
+  after(async () => {
+    await postern.dispose();
+    await sink.close();
+  });
+
+  const untilStatus = (id: string, status: string) =>
+    waitFor(
+      async () => {
+        const { body } = await postern.call('GET', `/emails/${id}`, { token });
+        return body.status === status && body;
+      },
+      { what: `${id} to be ${status}`, detail: postern.output },
+    );
+
+  it('a letter is accepted, leaves, and its history says so', async () => {
+    const { status, body } = await postern.call('POST', '/emails', { token, json: letter });
+    assert.equal(status, 202);
+    const sent = await untilStatus(body.id, 'sent');
+    const received = sink.received.find(({ messageId }) => messageId === sent.message_id);
+    assert.deepEqual([received?.mailFrom, received?.rcptTo], ['shop@example.com', ['ada@example.com']]);
+    assert.equal(sent.recipients[0].last_reply.code, 250);
+  });
+
+  it('each recipient has a fate of its own (F15)', async () => {
+    const { body } = await postern.call('POST', '/emails', {
+      token,
+      json: { ...letter, to: ['ok@example.com', 'busy@example.com', 'gone@example.com'] },
+    });
+    const deferred = await untilStatus(body.id, 'deferred');
+    assert.deepEqual(
+      deferred.recipients.map(({ status }: { status: string }) => status),
+      ['sent', 'deferred', 'bounced'],
+    );
+    isBusy = false;
+    assert.equal((await postern.call('POST', `/emails/${body.id}/retry`, { token })).status, 200);
+    const done = await untilStatus(body.id, 'bounced');
+    assert.deepEqual(
+      done.recipients.map(({ status, attempts }: { status: string; attempts: number }) => [status, attempts]),
+      [
+        ['sent', 1],
+        ['sent', 2],
+        ['bounced', 1],
+      ],
+    );
+    const rcptTos = sink.received.filter(({ messageId }) => messageId === done.message_id).map(({ rcptTo }) => rcptTo);
+    assert.deepEqual(rcptTos, [['ok@example.com'], ['busy@example.com']]);
+  });
+
+  it('a scheduled letter waits, and leaves no more once it is canceled', async () => {
+    const later = new Date(Date.now() + 3_600_000).toISOString();
+    const { body } = await postern.call('POST', '/emails', { token, json: { ...letter, scheduled_at: later } });
+    assert.equal(body.status, 'scheduled');
+    assert.equal((await postern.call('POST', `/emails/${body.id}/cancel`, { token })).body.status, 'canceled');
+    assert.equal((await postern.call('GET', `/emails/${body.id}`, { token })).body.status, 'canceled');
+  });
+
+  it('a letter handed in with an Idempotency-Key twice leaves once (F3)', async () => {
+    const options = { token, json: { ...letter, subject: 'once' }, headers: { 'Idempotency-Key': 'order-7' } };
+    const first = await postern.call('POST', '/emails', options);
+    const again = await postern.call('POST', '/emails', options);
+    assert.equal(again.text, first.text);
+    const { message_id } = await untilStatus(first.body.id, 'sent');
+    assert.equal(sink.received.filter(({ messageId }) => messageId === message_id).length, 1);
+  });
+});
+
+describe('mail, when things break', () => {
+  it('is accepted while SMTP is down, and arrives after kill -9 and a restart, under the Message-ID of acceptance', async () => {
+    const [smtpPort] = await freePorts(1);
+    const env = { SMTP_URL: `smtp://127.0.0.1:${smtpPort}`, POSTERN_ENV: 'development' };
+    let postern = await startPostern({ env });
+    let sink: Sink | undefined;
+    try {
+      const token = await tokenOf(postern);
+      const ids: string[] = [];
+      for (let i = 0; i < 30; i++) {
+        const { status, body } = await postern.call('POST', '/emails', { token, json: { ...letter, subject: `${i}` } });
+        assert.equal(status, 202);
+        ids.push(body.id);
+      }
+      await postern.kill();
+      sink = await startSink({ port: smtpPort ?? 0 });
+      postern = await postern.restart();
+      const expected = new Set<string>();
+      for (const id of ids) {
+        const { message_id } = await waitFor(
+          async () => {
+            const { body } = await postern.call('GET', `/emails/${id}`, { token });
+            return body.status === 'sent' && body;
+          },
+          { what: `${id} to be sent`, seconds: 90, detail: postern.output },
+        );
+        expected.add(message_id);
+      }
+      const arrived = sink.received.map(({ messageId }: Received) => messageId);
+      assert.equal(arrived.length, ids.length);
+      assert.deepEqual(new Set(arrived), expected);
+    } finally {
+      await postern.dispose();
+      await sink?.close();
+    }
+  });
+});
