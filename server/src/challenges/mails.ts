@@ -14,7 +14,7 @@ export function verificationLetter(
   to: { tenantId: string; userId: string; address: string },
   challenge: IssuedChallenge,
 ): NewEmail {
-  const { host } = new URL(publicUrl);
+  const { hostname: host } = new URL(publicUrl);
   const link = `${publicUrl}/auth/verify?token=${challenge.token}`;
   const codeTime = spell(verifyCodeSeconds);
   const linkTime = spell(verifyLinkSeconds);

@@ -3,6 +3,9 @@ import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { App } from './server.ts';
 
+const logo =
+  '<svg xmlns="http://www.w3.org/2000/svg" width="140" height="40"><text x="0" y="28" fill="#fff" font-family="sans-serif" font-size="26" font-weight="700">Postern</text></svg>';
+
 export async function documentApi(
   app: App,
   { publicUrl, version }: { publicUrl: string; version: string },
@@ -18,6 +21,7 @@ export async function documentApi(
           'OAuth endpoints answer in the form of RFC 6749.',
       },
       servers: [{ url: publicUrl }],
+      tags: ['Users', 'Sessions', 'OAuth', 'Mail', 'Dev inbox', 'Operation'].map((name) => ({ name })),
       components: {
         securitySchemes: {
           bearer: { type: 'http', scheme: 'bearer', description: "A user's or a client's access token" },
@@ -34,6 +38,11 @@ export async function documentApi(
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     staticCSP: true,
+    // The pages style their own icons inline; and over plain HTTP an upgraded request would find nobody.
+    transformStaticCSP: (policy) =>
+      policy.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'").replace(' upgrade-insecure-requests;', ''),
+    logo: { type: 'image/svg+xml', content: Buffer.from(logo), href: '/' },
+    theme: { title: 'Postern' },
     uiConfig: { tryItOutEnabled: true, persistAuthorization: false },
   });
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());

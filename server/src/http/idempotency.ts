@@ -2,7 +2,6 @@
  * `Idempotency-Key`: the same key and body within 24 h get the first answer again. The key is written in the
  * transaction of the work itself, so that a crash between commit and reply still leaves exactly one result.
  */
-import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { Secrets } from '../crypto/secrets.ts';
@@ -49,11 +48,13 @@ export async function answerOnce(
     const answer = await db.begin((tx) => work(tx));
     return sendAnswer(reply, answer as Answer);
   }
-  const hash = createHash('sha256')
-    .update(`${request.method} ${request.routeOptions.url}\n${JSON.stringify(request.body)}`)
-    .digest();
+  // An HMAC, not a bare hash: the body may hold a password, which a dump of hashes would let anyone guess at speed.
+  const hashes = secrets.hmacs(
+    'idempotency',
+    `${request.method} ${request.routeOptions.url}\n${JSON.stringify(request.body)}`,
+  );
   const replay = (stored: StoredKey) => {
-    if (!hash.equals(stored.request_hash)) {
+    if (!hashes.some((hash) => hash.equals(stored.request_hash))) {
       throw keyReused({ detail: 'Use a new key for a new request; repeat the same body with the same key.' });
     }
     const answer: Answer = JSON.parse(secrets.open('idempotency', stored.response_sealed).toString('utf8'));
@@ -72,7 +73,7 @@ export async function answerOnce(
     const answer = await work(tx);
     await tx`
       INSERT INTO idempotency_keys (tenant_id, key, request_hash, response_sealed)
-      VALUES (${tenantId}, ${key}, ${hash}, ${secrets.seal('idempotency', JSON.stringify(answer))})
+      VALUES (${tenantId}, ${key}, ${hashes[0] ?? null}, ${secrets.seal('idempotency', JSON.stringify(answer))})
       ON CONFLICT (tenant_id, key) DO UPDATE SET
         request_hash = excluded.request_hash, response_sealed = excluded.response_sealed, created_at = now()`;
     return { answer };

@@ -24,7 +24,7 @@ interface Operation {
 }
 
 const deadlineSeconds = 2;
-const tags = ['operation'];
+const tags = ['Operation'];
 
 export function operationRoutes({ checks, isDraining = () => false, gauges = [] }: Operation): Routes {
   return (app) => {

@@ -31,7 +31,7 @@ const Query = Type.Object(
 
 const Params = Type.Object({ id: Type.String() });
 
-const tags = ['inbox'];
+const tags = ['Dev inbox'];
 const file = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8');
 
 export function inboxRoutes({ db }: { db: Database }): Routes {

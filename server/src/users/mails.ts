@@ -8,7 +8,7 @@ export function alreadyRegisteredLetter(
   { mailFrom, publicUrl }: { mailFrom: Mailbox; publicUrl: string },
   user: User & { email: string },
 ): NewEmail {
-  const { host } = new URL(publicUrl);
+  const { hostname: host } = new URL(publicUrl);
   const said = `Somebody, perhaps you, tried to register this address at ${host}.`;
   const advice = 'You already have an account there: log in with it. If it was not you, there is nothing to do.';
   return {
