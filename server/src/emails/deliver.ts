@@ -3,7 +3,7 @@ import type { Secrets } from '../crypto/secrets.ts';
 import type { Delivery, Transport } from '../transport/transport.ts';
 import { compose } from './compose.ts';
 import type { Settlement } from './delivery-store.ts';
-import { endWithoutAttempt, type HeldLetter, isOpen, settlementOf } from './settle.ts';
+import { endWithoutAttempt, type HeldLetter, isOpen, settlementOf } from './outcome.ts';
 
 interface Parts {
   transport: Transport;

@@ -3,6 +3,7 @@
  * with partitions the planner must also see which of them the ids are in.
  */
 import type { Database } from '../database/database.ts';
+import { notReached } from '../transport/transport.ts';
 import type { EmailStatus, OnUncertain } from './email.ts';
 
 export interface LetterRow {
@@ -151,8 +152,9 @@ export async function hastenUnreached(db: Database): Promise<number> {
     `UPDATE email_queue q SET run_at = now(), attempts = greatest(q.attempts - 1, 0)
      WHERE q.lease_token IS NULL AND q.attempts > 0 AND q.run_at > now()
        AND EXISTS (SELECT FROM email_recipients r
-                   WHERE r.email_id = q.email_id AND r.status = 'deferred' AND r.reply_code IS NULL)
+                   WHERE r.email_id = q.email_id AND r.status = 'deferred' AND r.reply_code IS NULL AND r.reply_enhanced = $1)
      RETURNING 1`,
+    [notReached],
   );
   return rows.length;
 }

@@ -6,11 +6,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Secrets } from '../crypto/secrets.ts';
 import { type Database, isUnavailable } from '../database/database.ts';
-import { type ClaimedEmail, leaseSecondsOf, type Queue } from '../queue/queue.ts';
+import type { Queue } from '../queue/queue.ts';
 import type { Transport } from '../transport/transport.ts';
 import { deliver } from './deliver.ts';
 import { dropOrphans, hastenUnreached, loadLetters } from './delivery-store.ts';
-import { type HeldLetter, makeSettler } from './settle.ts';
+import { Hold, isCode } from './hold.ts';
+import type { HeldLetter } from './outcome.ts';
+import { makeSettler } from './settle.ts';
 
 export interface MailWorker {
   /** Says that work was committed; without it the worker looks by itself a little later. */
@@ -32,13 +34,19 @@ export interface WorkerParts {
 }
 
 const pollMilliseconds = 150;
-/** How long no delivery starts after a relay could not be reached: the next one is the probe. */
+/** A claim waits this long after the one before, so that under load it finds more than one letter. */
+const gatherMilliseconds = 5;
+const renewMilliseconds = 2_000;
+/** How long no delivery starts after a relay could not be reached; the next one is the probe. */
 const relayRestMilliseconds = 1_000;
+/** Claims are worth their cost in hundreds. */
 const claimSize = 200;
 /** Letters with their bodies in memory, and how many bytes are loaded at a time. */
-const loadedLetters = 100;
+const loadSize = 100;
 const loadBytes = 32 * 1024 * 1024;
 const maxUnsettled = 2_000;
+/** How long a stopping worker waits for a database that is away. */
+const lastWordsMilliseconds = 5_000;
 
 export function startMailWorker(parts: WorkerParts): MailWorker {
   const worker = new Worker(parts);
@@ -57,18 +65,18 @@ class Worker {
   readonly #settler;
   readonly #slots: number;
   readonly #otpSlots: number;
-  /** Claimed, not loaded. Codes stand first. */
-  #claimed: ClaimedEmail[] = [];
-  /** Loaded, not started. Codes stand first. */
-  #loaded: HeldLetter[] = [];
-  readonly #delivering = new Set<HeldLetter>();
+  readonly #hold = new Hold();
   readonly #unsettled = new Set<Promise<void>>();
   #isStopping = false;
   #isDatabaseAway = false;
+  /** When to try a relay again that could not be reached; on the clock of `performance.now()`. */
   #relayDownUntil: number | undefined;
-  #wake = () => {};
-  /** Work may have come since the last claim. */
+  /** Letters may have been committed since the last claim. */
   #isWoken = true;
+  /** Something has changed since the last round. */
+  #isSignalled = false;
+  #endPause = () => {};
+  #nextPollAt = 0;
 
   constructor(parts: WorkerParts) {
     this.#parts = parts;
@@ -79,150 +87,134 @@ class Worker {
 
   wake(): void {
     this.#isWoken = true;
-    this.#wake();
+    this.#signal();
   }
 
   stop(): void {
     this.#isStopping = true;
-    this.#wake();
+    this.#signal();
   }
 
   async run(): Promise<void> {
-    const renewing = setInterval(() => void this.#attempt(() => this.#renew()), 2_000);
+    const renewing = setInterval(() => void this.#attempt(() => this.#renew()), renewMilliseconds);
     await this.#attempt(() => hastenUnreached(this.#parts.db));
     while (!this.#isStopping) {
-      const isFull = await this.#attempt(() => this.#fill());
+      this.#isSignalled = false;
+      const isMoreDue = await this.#attempt(() => this.#fill());
       this.#start();
-      if (isFull !== true) await this.#pause();
+      if (isMoreDue !== true) await this.#pause();
     }
     await this.#finish();
     clearInterval(renewing);
   }
 
-  /** Claims and loads. Returns whether there is more to be had at once. */
+  /** Claims and loads as far as there is room. Returns whether there is more to be had at once. */
   async #fill(): Promise<boolean> {
-    this.#isWoken = false;
-    const others = this.#count((lane) => lane > 0);
-    const otp = this.#count((lane) => lane === 0);
+    const isFull = await this.#claim();
+    const { claimed, loaded } = this.#hold;
+    const [first] = claimed;
+    if (first && (loaded.length < loadSize / 2 || isCode(first))) await this.#load();
+    return this.#hold.loaded.length < loadSize / 2 && (isFull || this.#hold.claimed.length > 0);
+  }
+
+  /** Returns whether as many letters came as were asked for. */
+  async #claim(): Promise<boolean> {
+    const held = this.#hold.count();
     const room = {
-      otp: Math.max(0, this.#otpSlots + this.#slots - otp),
-      // Claims are worth their cost in hundreds: wait until half is gone.
-      others: others > claimSize / 2 ? 0 : claimSize - others,
+      otp: Math.max(0, this.#slots + this.#otpSlots - held.otp),
+      others: held.others > claimSize / 2 ? 0 : claimSize - held.others,
     };
-    let isFull = false;
-    if ((room.otp > 0 || room.others > 0) && !this.#settler.isStuck() && this.#unsettled.size < maxUnsettled) {
-      const claimed = await this.#parts.queue.claim(room);
-      const codes = claimed.filter(({ lane }) => lane === 0);
-      isFull =
-        (room.otp > 0 && codes.length === room.otp) ||
-        (room.others > 0 && claimed.length - codes.length === room.others);
-      this.#claimed = [...codes, ...this.#claimed, ...claimed.filter(({ lane }) => lane > 0)];
-    }
-    if (this.#claimed.length > 0 && (this.#loaded.length < loadedLetters / 2 || this.#claimed[0]?.lane === 0)) {
-      await this.#load();
-      this.#start();
-      return isFull || (this.#claimed.length > 0 && this.#loaded.length < loadedLetters / 2);
-    }
-    return isFull && this.#loaded.length < loadedLetters / 2;
+    // Codes alone are asked for only where some may have come, not each time a slot falls free.
+    const isWorthIt = room.others > 0 || (room.otp > 0 && (this.#isWoken || this.#nextPollAt <= performance.now()));
+    if (!isWorthIt || !this.#canSettle()) return false;
+    this.#isWoken = false;
+    this.#nextPollAt = performance.now() + pollMilliseconds;
+    const claims = await this.#parts.queue.claim(room);
+    this.#hold.addClaimed(claims);
+    const codes = claims.filter(isCode).length;
+    return (room.otp > 0 && codes === room.otp) || (room.others > 0 && claims.length - codes === room.others);
   }
 
   async #load(): Promise<void> {
     const { db } = this.#parts;
-    const wanted = this.#claimed.slice(0, loadedLetters);
-    const rows = await loadLetters(
-      db,
-      wanted.map(({ id }) => id),
-      loadBytes,
-    );
-    const byId = new Map(wanted.map((claim) => [claim.id, claim]));
-    const loaded = rows.flatMap((row): HeldLetter[] => {
-      const claim = byId.get(row.id);
-      // The lease may have been lost while we loaded.
-      return claim && this.#claimed.includes(claim) ? [{ ...row, claim }] : [];
+    const wanted = this.#hold.claimed.slice(0, loadSize);
+    const ids = wanted.map(({ id }) => id);
+    const rows = await loadLetters(db, ids, loadBytes);
+    const byId = new Map(rows.map((row) => [row.id, row]));
+    const letters = wanted.flatMap((claim) => {
+      const row = byId.get(claim.id);
+      return row ? [{ ...row, claim }] : [];
     });
-    const found = new Set(rows.map(({ id }) => id));
+    this.#hold.addLoaded(letters);
+    this.#start();
     // What did not fit stands behind the last one found; what is missing before it no longer exists.
-    const last = wanted.findLastIndex(({ id }) => found.has(id));
-    const gone = wanted.filter(({ id }, index) => !found.has(id) && (index < last || last === -1)).map(({ id }) => id);
-    if (gone.length > 0) await dropOrphans(db, gone);
-    const done = new Set([...found, ...gone]);
-    this.#claimed = this.#claimed.filter(({ id }) => !done.has(id));
-    const isCode = ({ claim }: HeldLetter) => claim.lane === 0;
-    this.#loaded = [
-      ...this.#loaded.filter(isCode),
-      ...loaded.filter(isCode),
-      ...this.#loaded.filter((one) => !isCode(one)),
-      ...loaded.filter((one) => !isCode(one)),
-    ];
+    const last = wanted.findLastIndex(({ id }) => byId.has(id));
+    const gone = wanted.filter(({ id }, index) => !byId.has(id) && (index < last || last === -1));
+    if (gone.length === 0) return;
+    await dropOrphans(
+      db,
+      gone.map(({ id }) => id),
+    );
+    this.#hold.drop(gone);
   }
 
   /** Starts as many deliveries as there are free slots. */
   #start(): void {
-    while (this.#loaded.length > 0 && this.#mayStart()) {
-      const isFirstCode = this.#loaded[0]?.claim.lane === 0;
-      if (this.#delivering.size >= this.#slots + (isFirstCode ? this.#otpSlots : 0)) return;
-      const letter = this.#loaded.shift();
-      // Another worker may already have it, and would be right.
-      if (letter && letter.claim.leaseEndsAt > performance.now()) this.#deliver(letter);
+    const { loaded, delivering } = this.#hold;
+    while (this.#mayStart()) {
+      const [first] = loaded;
+      if (!first || delivering.size >= this.#slots + (isCode(first.claim) ? this.#otpSlots : 0)) return;
+      loaded.shift();
+      // Past its lease another worker may already have it, and would be right.
+      if (first.claim.leaseEndsAt > performance.now()) this.#deliver(first);
     }
   }
 
   #mayStart(): boolean {
-    if (this.#isStopping || this.#settler.isStuck() || this.#unsettled.size >= maxUnsettled) return false;
+    if (this.#isStopping || !this.#canSettle()) return false;
     if (this.#relayDownUntil === undefined) return true;
     // One at a time while the relay is down.
-    return this.#relayDownUntil <= performance.now() && this.#delivering.size === 0;
+    return this.#relayDownUntil <= performance.now() && this.#hold.delivering.size === 0;
+  }
+
+  /** Nothing is begun whose end could not be recorded. */
+  #canSettle(): boolean {
+    return !this.#settler.isStuck() && this.#unsettled.size < maxUnsettled;
   }
 
   #deliver(letter: HeldLetter): void {
-    this.#delivering.add(letter);
-    const delivery = deliver(this.#parts, letter).then(({ settlement, reached }) => {
-      this.#delivering.delete(letter);
+    this.#hold.delivering.add(letter);
+    const delivered = deliver(this.#parts, letter).then(({ settlement, reached }) => {
+      this.#hold.delivering.delete(letter);
       this.#noteRelay(reached);
       this.#start();
-      if (this.#loaded.length < loadedLetters / 2) this.#wake();
+      if (this.#hold.loaded.length < loadSize / 2) this.#signal();
       return this.#settler.settle(settlement);
     });
-    const settled = delivery.finally(() => {
-      this.#unsettled.delete(settled);
-      if (this.#isStopping || this.#unsettled.size === maxUnsettled - 1) this.#wake();
-    });
+    const settled = delivered.finally(() => this.#unsettled.delete(settled));
     this.#unsettled.add(settled);
   }
 
   #noteRelay(reached: boolean | undefined): void {
-    if (reached === undefined) return;
-    if (!reached) {
-      if (this.#relayDownUntil === undefined)
-        this.#parts.log.warn('no SMTP relay can be reached; trying one letter a second');
+    const { log, db } = this.#parts;
+    if (reached === false) {
+      if (this.#relayDownUntil === undefined) log.warn('no SMTP relay can be reached; trying one letter a second');
       this.#relayDownUntil = performance.now() + relayRestMilliseconds;
-    } else if (this.#relayDownUntil !== undefined) {
+    } else if (reached === true && this.#relayDownUntil !== undefined) {
       this.#relayDownUntil = undefined;
-      this.#parts.log.info('the SMTP relay can be reached again');
-      void this.#attempt(() => hastenUnreached(this.#parts.db)).then(() => this.wake());
+      log.info('the SMTP relay can be reached again');
+      void this.#attempt(() => hastenUnreached(db)).then(() => this.wake());
     }
   }
 
   async #renew(): Promise<void> {
-    const now = performance.now();
-    const held = [
-      ...this.#claimed,
-      ...this.#loaded.map(({ claim }) => claim),
-      ...[...this.#delivering].map(({ claim }) => claim),
-    ];
-    const lost = new Set(
-      await this.#parts.queue.renew(held.filter((one) => one.leaseEndsAt - now < leaseSecondsOf(one) * 500)),
-    );
-    this.#claimed = this.#claimed.filter((one) => !lost.has(one));
-    this.#loaded = this.#loaded.filter(({ claim }) => !lost.has(claim));
+    this.#hold.drop(await this.#parts.queue.renew(this.#hold.dueForRenewal()));
   }
 
   async #finish(): Promise<void> {
-    await this.#attempt(() => this.#parts.queue.release([...this.#claimed, ...this.#loaded.map(({ claim }) => claim)]));
-    this.#claimed = [];
-    this.#loaded = [];
-    while (this.#delivering.size > 0) await Promise.race(this.#unsettled);
-    const late = setTimeout(() => this.#settler.giveUp(), 5_000);
+    await this.#attempt(() => this.#parts.queue.release(this.#hold.takeUnstarted()));
+    while (this.#hold.delivering.size > 0) await Promise.race(this.#unsettled);
+    const late = setTimeout(() => this.#settler.giveUp(), lastWordsMilliseconds);
     await Promise.all(this.#unsettled);
     clearTimeout(late);
     await this.#parts.transport.close();
@@ -230,41 +222,41 @@ class Worker {
 
   /** Runs a step; a database that is away is no fault, and is logged once. */
   async #attempt<T>(step: () => Promise<T>): Promise<T | undefined> {
+    const { log } = this.#parts;
     try {
       const result = await step();
-      if (this.#isDatabaseAway) this.#parts.log.info('the database is back');
+      if (this.#isDatabaseAway) log.info('the database is back');
       this.#isDatabaseAway = false;
       return result;
     } catch (error) {
       if (!isUnavailable(error)) {
-        this.#parts.log.error({ err: error }, 'a step of the mail worker failed');
+        log.error({ err: error }, 'a step of the mail worker failed');
         await sleep(1_000);
       } else if (!this.#isDatabaseAway) {
-        this.#parts.log.warn({ err: error }, 'the database is away; waiting for it');
+        log.warn({ err: error }, 'the database is away; waiting for it');
         this.#isDatabaseAway = true;
       }
       return undefined;
     }
   }
 
-  /** Waits for a wake-up, or for the time to look again. */
+  #signal(): void {
+    this.#isSignalled = true;
+    this.#endPause();
+  }
+
+  /** Waits until something changes or it is time to look again. */
   #pause(): Promise<void> {
-    if (this.#isStopping || (this.#isWoken && !this.#isDatabaseAway)) return Promise.resolve();
+    if (this.#isStopping) return Promise.resolve();
+    const isBrief = this.#isSignalled && !this.#isDatabaseAway;
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, pollMilliseconds);
-      this.#wake = () => {
+      const timer = setTimeout(resolve, isBrief ? gatherMilliseconds : pollMilliseconds);
+      if (isBrief) return;
+      this.#endPause = () => {
         clearTimeout(timer);
-        this.#wake = () => {};
+        this.#endPause = () => {};
         resolve();
       };
     });
-  }
-
-  #count(matches: (lane: number) => boolean): number {
-    let count = 0;
-    for (const { lane } of this.#claimed) if (matches(lane)) count++;
-    for (const { claim } of this.#loaded) if (matches(claim.lane)) count++;
-    for (const { claim } of this.#delivering) if (matches(claim.lane)) count++;
-    return count;
   }
 }

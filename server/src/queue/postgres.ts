@@ -32,27 +32,10 @@ export class PostgresQueue implements Queue {
     const leaseToken = randomUUID();
     // Before the question is sent, so that the lease as we reckon it never outlives the real one.
     const askedAt = performance.now();
-    const rows: ClaimedRow[] = await this.#db.unsafe(
-      `WITH otp AS (
-         SELECT email_id FROM email_queue WHERE lane = 0 AND run_at <= now()
-         ORDER BY run_at LIMIT $1::int FOR UPDATE SKIP LOCKED
-       ), transactional AS (
-         SELECT email_id FROM email_queue WHERE lane = 1 AND run_at <= now()
-         ORDER BY run_at LIMIT $2::int FOR UPDATE SKIP LOCKED
-       ), bulk AS (
-         SELECT email_id FROM email_queue WHERE lane = 2 AND run_at <= now()
-         ORDER BY run_at LIMIT $2::int - (SELECT count(*) FROM transactional) FOR UPDATE SKIP LOCKED
-       ), due AS (
-         SELECT email_id FROM otp UNION ALL SELECT email_id FROM transactional UNION ALL SELECT email_id FROM bulk
-       )
-       UPDATE email_queue q
-       SET lease_token = $3::uuid, claims = claims + 1,
-           run_at = now() + make_interval(secs => CASE WHEN lane = 0 THEN $4::int ELSE $5::int END)
-       FROM due WHERE q.email_id = due.email_id
-       RETURNING q.email_id, q.tenant_id, q.lane, q.attempts, q.claims,
-                 coalesce(q.expires_at <= now(), false) AS is_expired`,
-      [otp, others, leaseToken, otpLeaseSeconds, leaseSeconds],
+    const results = await this.#db.unsafe<ClaimedRow[][]>(
+      claimStatement(Math.trunc(otp), Math.trunc(others), leaseToken),
     );
+    const rows: ClaimedRow[] = results.at(-1) ?? [];
     return rows
       .map((row) => ({
         id: row.email_id,
@@ -94,6 +77,30 @@ export class PostgresQueue implements Queue {
       [leasesOf(claimed)],
     );
   }
+}
+
+/**
+ * One text, hence one implicit transaction and one round trip. The table fills and empties faster than its statistics
+ * are kept, and by stale ones the planner would rather read and sort the whole backlog than walk the index.
+ */
+function claimStatement(otp: number, others: number, leaseToken: string): string {
+  const due = (lane: number, limit: string) => `
+    SELECT email_id FROM email_queue WHERE lane = ${lane} AND run_at <= now()
+    ORDER BY run_at LIMIT ${limit} FOR UPDATE SKIP LOCKED`;
+  return `
+    SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off;
+    SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
+    WITH otp AS (${due(0, `${otp}`)}),
+    transactional AS (${due(1, `${others}`)}),
+    bulk AS (${due(2, `${others} - (SELECT count(*) FROM transactional)`)}),
+    due AS (
+      SELECT email_id FROM otp UNION ALL SELECT email_id FROM transactional UNION ALL SELECT email_id FROM bulk
+    )
+    UPDATE email_queue q
+    SET lease_token = '${leaseToken}', claims = claims + 1,
+        run_at = now() + make_interval(secs => CASE WHEN lane = 0 THEN ${otpLeaseSeconds} ELSE ${leaseSeconds} END)
+    FROM due WHERE q.email_id = due.email_id
+    RETURNING q.email_id, q.tenant_id, q.lane, q.attempts, q.claims, coalesce(q.expires_at <= now(), false) AS is_expired`;
 }
 
 function leasesOf(claimed: ClaimedEmail[]): string {

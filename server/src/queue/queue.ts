@@ -41,7 +41,8 @@ export interface Queue {
 }
 
 export const otpLeaseSeconds = 10;
-export const leaseSeconds = 60;
+// Renewed while the worker lives, so this is how long the letters of one that was killed wait.
+export const leaseSeconds = 20;
 
 export function leaseSecondsOf({ lane }: { lane: number }): number {
   return lane === 0 ? otpLeaseSeconds : leaseSeconds;

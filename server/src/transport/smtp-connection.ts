@@ -155,7 +155,9 @@ function resultsOfFailure(error: SmtpError, recipients: string[], isRead: boolea
     return recipients.map((address) => refusalOf(address, error, 'failed'));
   }
   const outcome: Outcome = isRead ? 'uncertain' : 'deferred';
-  return recipients.map((address) => ({ address, outcome, reply: replyOf(error) }));
+  // Lost connection, in the code every MTA writes into its log for it.
+  const reply = { ...replyOf(error), enhanced: '4.4.2' };
+  return recipients.map((address) => ({ address, outcome, reply }));
 }
 
 function refusalOf(address: string, error: SmtpError, final: 'bounced' | 'failed'): RecipientResult {

@@ -1,6 +1,6 @@
 import type SMTPConnection from 'nodemailer/lib/smtp-connection';
 import { openConnection, parseRelay, type Relay, replyOf, sendOver } from './smtp-connection.ts';
-import type { Delivery, OutgoingMessage, Reply, Transport } from './transport.ts';
+import { type Delivery, notReached, type OutgoingMessage, type Reply, type Transport } from './transport.ts';
 
 /** A relay keeps a connection that nobody uses for about five minutes; we let go first. */
 const idleTimeout = 30_000;
@@ -103,6 +103,6 @@ function describe(error: Error): Reply {
   const reply = replyOf(error);
   // Happy-eyeballs errors (AggregateError) have an empty message.
   const text = reply.text || ('code' in error ? String(error.code) : error.name);
-  // A reply to the greeting or the login is about us, not about the letter: no code, so that it is read as "not reached".
-  return { code: null, enhanced: null, text: reply.code === null ? text : `${reply.code} ${text}` };
+  // A reply to the greeting or the login is about us, not about the letter: no code, as where nobody answered.
+  return { code: null, enhanced: notReached, text: reply.code === null ? text : `${reply.code} ${text}` };
 }

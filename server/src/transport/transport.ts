@@ -24,6 +24,9 @@ export interface Reply {
   text: string;
 }
 
+/** The enhanced code (RFC 3463, "no answer from host") of a result where no next hop could be reached. */
+export const notReached = '4.4.1';
+
 export type Outcome =
   /** The next hop has taken responsibility. */
   | 'sent'
