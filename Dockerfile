@@ -5,7 +5,8 @@ FROM node:24-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 COPY server/package.json server/
-RUN npm ci
+RUN --mount=type=cache,target=/root/.npm npm ci
+COPY LICENSE ./
 COPY server server
 RUN npm run build --workspace server
 
@@ -18,13 +19,14 @@ FROM node:24-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
 COPY server/package.json server/
-RUN npm ci --omit=dev && npm cache clean --force
+RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev
 
 FROM node:24-slim AS production
 WORKDIR /app
 COPY --from=dependencies /app ./
+COPY --from=build /app/server/bin server/bin
 COPY --from=build /app/server/dist server/dist
-RUN ln -s /app/server/dist/main.js /usr/local/bin/postern
+RUN ln -s /app/server/bin/postern.js /usr/local/bin/postern
 RUN install -d -o node -g node -m 700 /var/lib/postern
 ENV HOST=0.0.0.0 PORT=3000 DATA_DIR=/var/lib/postern
 VOLUME /var/lib/postern

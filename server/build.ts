@@ -1,6 +1,6 @@
 /** Builds `dist/` for the published package and the image: JavaScript, declarations, and the files the code reads. */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, cpSync, rmSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -20,8 +20,5 @@ cpSync(join(here, 'src'), dist, {
   filter: (path) => statSync(path).isDirectory() || extname(path) !== '.ts',
 });
 
-const main = join(dist, 'main.js');
-if (!readFileSync(main, 'utf8').startsWith('#!/usr/bin/env node\n')) {
-  throw new Error('dist/main.js is the command `postern` and needs a first line that names node.');
-}
-chmodSync(main, 0o755);
+cpSync(join(here, '..', 'LICENSE'), join(dist, 'LICENSE'));
+chmodSync(join(dist, 'main.js'), 0o755);

@@ -2,19 +2,29 @@
 import { spawn } from 'node:child_process';
 import { delimiter, dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { allSettings } from '../../src/config.ts';
 
 export const repository = fileURLToPath(new URL('../../../', import.meta.url));
 
-/** @param programs folders to look for programs in first */
-export function cleanEnvironment(...programs: string[]): Record<string, string> {
+/**
+ * Keeps what the machine needs to reach its package registry (proxies, certificates, npm's own settings).
+ * @param programs folders to look for programs in first
+ */
+export function cleanEnvironment(...programs: string[]): NodeJS.ProcessEnv {
+  const ours = new Set(allSettings.flatMap(({ name }) => [name, `${name}_FILE`]));
+  const isOurs = (name: string) =>
+    ours.has(name) ||
+    /^(npm_(?!config_(registry|userconfig|cache|cafile|strict_ssl|https?_proxy|noproxy)$)|NODE_(TEST|OPTIONS|ENV))/.test(
+      name,
+    );
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !isOurs(name)));
   const own = (process.env.PATH ?? '').split(delimiter).filter((folder) => !folder.includes('node_modules'));
-  const path = [...programs, dirname(process.execPath), ...own].join(delimiter);
-  return { PATH: path, HOME: process.env.HOME ?? '' };
+  return { ...env, PATH: [...programs, dirname(process.execPath), ...own].join(delimiter) };
 }
 
-/** Runs a program to its end. @throws Error with what it said, when it fails */
+/** Runs a program to its end. @throws Error with what it said, when it fails or takes longer than three minutes */
 export async function run(program: string, args: string[], cwd: string, env = cleanEnvironment()): Promise<string> {
-  const child = spawn(program, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], timeout: 180_000 });
   let output = '';
   child.stdout.on('data', (chunk) => (output += chunk));
   child.stderr.on('data', (chunk) => (output += chunk));

@@ -124,7 +124,7 @@ async function runCommand(stage: Stage, command: string): Promise<void> {
 }
 
 /** What a process of the image sees; paths of its settings lead into the stage's folder. */
-export function runEnvironment(stage: Stage): Record<string, string> {
+export function runEnvironment(stage: Stage): NodeJS.ProcessEnv {
   const env = cleanEnvironment(join(stage.root, 'usr/local/bin'));
   for (const [name, value] of Object.entries(stage.env)) {
     env[name] = value.startsWith('/') ? join(stage.root, value) : value;

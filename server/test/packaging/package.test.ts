@@ -33,7 +33,7 @@ describe('the npm package, installed into an empty folder', () => {
   });
 
   it('says what to do on a Node.js that is too old for it', async () => {
-    const older = 'data:text/javascript,Object.defineProperty(process.versions,"node",{value:"20.20.2"})';
+    const older = "data:text/javascript,Object.defineProperty(process.versions,'node',{value:'20.20.2'})";
     const env = { ...environment(), NODE_OPTIONS: `--import=${older}` };
     await assert.rejects(run('postern', ['--help'], installed, env), /ended with 1:\nPostern needs Node\.js 24/);
   });
