@@ -5,6 +5,7 @@ import { clientCommands } from './cli/clients.ts';
 import { type Command, type Input, UsageError } from './cli/command.ts';
 import { doctorCommand } from './cli/doctor.ts';
 import { emailCommands } from './cli/emails.ts';
+import { keyCommands } from './cli/keys.ts';
 import { migrateCommand } from './cli/migrate.ts';
 import { startCommand } from './cli/start.ts';
 import { tenantCommands } from './cli/tenants.ts';
@@ -19,6 +20,7 @@ const commands: Command[] = [
   doctorCommand,
   ...tenantCommands,
   ...clientCommands,
+  ...keyCommands,
   ...userCommands,
   ...emailCommands,
 ];

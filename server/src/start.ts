@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { makeAuthenticateKey } from './api-keys/authenticate-key.ts';
 import type { Config } from './config.ts';
 import { makeTokenSigner, makeTokenVerifier } from './crypto/access-tokens.ts';
 import { makePasswordHasher, type PasswordHasher } from './crypto/passwords.ts';
@@ -145,7 +146,8 @@ async function buildWorld({ config, database, secrets, log, wakeWorkers, stops }
   const signer = makeTokenSigner({ keys, publicUrl });
   const verifier = makeTokenVerifier({ keys, publicUrl });
   const tenants = openTenantDirectory({ db, tenants: config.tenants });
-  const authenticate = makeAuthenticate({ verifier, revocations, findTenant: tenants.findTenant });
+  const authenticateKey = makeAuthenticateKey({ db, secrets, log });
+  const authenticate = makeAuthenticate({ verifier, revocations, findTenant: tenants.findTenant, authenticateKey });
   const messageIdHost = new URL(publicUrl).hostname;
   const submit = (tx: Queryable, emails: NewEmail[]) => submitEmails({ secrets, messageIdHost }, tx, emails);
   const tokenWorld = { ...config, secrets, signer };

@@ -15,6 +15,7 @@ const features: Record<string, string[]> = {
   challenges: ['emails', 'tenants', 'audit'],
   emails: ['tenants', 'audit'],
   inbox: [],
+  'api-keys': ['tenants', 'audit'],
   tenants: ['audit'],
   audit: [],
 };

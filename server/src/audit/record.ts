@@ -3,7 +3,7 @@
  * that there is no fact without its record and no record of what was rolled back. Only ids go in: names and addresses
  * belong to the user, who may want them deleted.
  */
-import { randomUUIDv7 } from 'node:crypto';
+import { newId } from '../crypto/ids.ts';
 import type { Queryable } from '../database/database.ts';
 
 export type AuditType =
@@ -16,12 +16,14 @@ export type AuditType =
   | 'session.reuse_detected'
   | 'client.created'
   | 'client.secret_rotated'
-  | 'client.deleted';
+  | 'client.deleted'
+  | 'api_key.created'
+  | 'api_key.revoked';
 
 export interface AuditEvent {
   tenantId: string;
   type: AuditType;
-  /** `user:<uuid>` or `client:<client_id>`; absent for Postern itself and the command line. */
+  /** `user:<uuid>`, `client:<client_id>` or `key:<uuid>`; absent for Postern itself and the command line. */
   actor?: string;
   /** Whom it concerns. */
   userId?: string;
@@ -32,6 +34,6 @@ export interface AuditEvent {
 export async function recordAudit(db: Queryable, event: AuditEvent): Promise<void> {
   await db`
     INSERT INTO audit_events (id, tenant_id, type, actor, user_id, ip, data)
-    VALUES (${randomUUIDv7()}, ${event.tenantId}, ${event.type}, ${event.actor ?? null}, ${event.userId ?? null},
+    VALUES (${newId()}, ${event.tenantId}, ${event.type}, ${event.actor ?? null}, ${event.userId ?? null},
             ${event.ip ?? null}, ${event.data ? db.json(event.data) : null})`;
 }

@@ -4,9 +4,9 @@ import { defineError } from '../errors.ts';
 
 export interface Caller {
   kind: 'user' | 'client';
-  /** User or client id (UUID). */
+  /** Id (UUID) of the user, the client, or the API key: a key is a client too, known by nothing else. */
   id: string;
-  /** How it appears in history: `user:<uuid>` or `client:<client_id>`. */
+  /** How it appears in history: `user:<uuid>`, `client:<client_id>` or `key:<uuid>`. */
   name: string;
   tenantId: string;
   scopes: ReadonlySet<string>;

@@ -24,7 +24,7 @@ export async function documentApi(
       tags: ['Users', 'Sessions', 'OAuth', 'Mail', 'Dev inbox', 'Operation'].map((name) => ({ name })),
       components: {
         securitySchemes: {
-          bearer: { type: 'http', scheme: 'bearer', description: "A user's or a client's access token" },
+          bearer: { type: 'http', scheme: 'bearer', description: "A user's or a client's access token, or an API key" },
           basic: {
             type: 'http',
             scheme: 'basic',

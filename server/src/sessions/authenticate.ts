@@ -8,14 +8,24 @@ interface World {
   verifier: TokenVerifier;
   revocations: Revocations;
   findTenant: TenantDirectory['findTenant'];
+  /** The caller of an API key that is good; undefined for any other. */
+  authenticateKey: (key: string) => Promise<Caller | undefined>;
 }
 
-/** Reads `Authorization: Bearer` with an access token: no database read while tokens and revocations are remembered. */
-export function makeAuthenticate({ verifier, revocations, findTenant }: World): Authenticate {
+/**
+ * Reads `Authorization: Bearer` with an access token or an API key: no database read while tokens, revocations and keys
+ * are remembered.
+ */
+export function makeAuthenticate({ verifier, revocations, findTenant, authenticateKey }: World): Authenticate {
   return async (authorization) => {
-    if (authorization === undefined) throw refused('Send Authorization: Bearer with an access token.');
+    if (authorization === undefined) throw refused('Send Authorization: Bearer with an access token or an API key.');
     const token = /^bearer +(\S+) *$/i.exec(authorization)?.[1];
-    if (token === undefined) throw refused('This call takes Authorization: Bearer with an access token.');
+    if (token === undefined) throw refused('This call takes Authorization: Bearer with an access token or an API key.');
+    if (token.startsWith('pk_')) {
+      const caller = await authenticateKey(token);
+      if (!caller) throw refused('The API key is not valid or has ended.', 'Bearer error="invalid_token"');
+      return caller;
+    }
     const claims = await verifier.verify(token);
     if (!claims || (await revocations.isRevoked(revocationSubjects(claims)))) {
       throw refused('The access token is not valid or has ended.', 'Bearer error="invalid_token"');

@@ -104,6 +104,21 @@ CREATE TABLE clients (
 );
 CREATE INDEX clients_by_tenant ON clients (tenant_id, id);
 
+-- Secrets of back ends. Of the key only its HMAC is kept, and how it begins.
+CREATE TABLE api_keys (
+  id           uuid PRIMARY KEY,
+  tenant_id    uuid NOT NULL REFERENCES tenants,
+  name         text NOT NULL,
+  prefix       text NOT NULL,
+  secret_hash  bytea NOT NULL UNIQUE,
+  scopes       text[] NOT NULL,
+  created_at   timestamptz NOT NULL DEFAULT now(),
+  expires_at   timestamptz,
+  last_used_at timestamptz,
+  revoked_at   timestamptz
+);
+CREATE INDEX api_keys_by_tenant ON api_keys (tenant_id, id);
+
 CREATE TABLE audit_events (
   id         uuid NOT NULL,
   tenant_id  uuid NOT NULL,
@@ -124,7 +139,7 @@ CREATE TABLE emails (
   tenant_id    uuid NOT NULL,
   -- The user this letter is about (Postern's own letters), so that its fate can be shown there.
   user_id      uuid,
-  -- Who handed it in: `user:<id>`, `client:<client_id>`, or null for Postern itself.
+  -- Who handed it in: `user:<id>`, `client:<client_id>`, `key:<id>`, or null for Postern itself.
   submitted_by text,
   -- Fixed at acceptance, angle brackets included, so that a repeat can be recognised.
   message_id   text NOT NULL,
