@@ -55,6 +55,17 @@ export function requireScope(caller: Caller, scope: string): void {
   });
 }
 
+/**
+ * A hook to stand after `needs`: of users it lets only those pass who hold `scope`. A user's own session may send mail,
+ * but what belongs to the whole tenant is its programs' and administrators' business.
+ */
+export function programsOr(scope: string): onRequestAsyncHookHandler {
+  return async (request) => {
+    const caller = callerOf(request);
+    if (caller.kind === 'user') requireScope(caller, scope);
+  };
+}
+
 /** The caller of a route that has a `needs` hook. */
 export function callerOf(request: FastifyRequest): Caller {
   if (!request.caller) throw new Error(`${request.routeOptions.url} reads its caller but has no needs() hook.`);
