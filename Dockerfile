@@ -24,9 +24,8 @@ RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev
 FROM node:24-slim AS production
 WORKDIR /app
 COPY --from=dependencies /app ./
-COPY --from=build /app/server/bin server/bin
 COPY --from=build /app/server/dist server/dist
-RUN ln -s /app/server/bin/postern.js /usr/local/bin/postern
+RUN ln -s /app/server/dist/main.js /usr/local/bin/postern
 RUN install -d -o node -g node -m 700 /var/lib/postern
 ENV HOST=0.0.0.0 PORT=3000 DATA_DIR=/var/lib/postern
 VOLUME /var/lib/postern

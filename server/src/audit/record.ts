@@ -12,6 +12,7 @@ export type AuditType =
   | 'user.logged_out'
   | 'user.verified'
   | 'user.password_changed'
+  | 'user.email_changed'
   | 'user.deleted'
   | 'session.reuse_detected'
   | 'client.created'

@@ -1,4 +1,5 @@
-import { randomBytes, randomInt, randomUUIDv7 } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
+import { newId } from '../crypto/ids.ts';
 import type { Secrets } from '../crypto/secrets.ts';
 import type { Transaction } from '../database/database.ts';
 import { type ChallengeTimes, codeText, linkText, type Purpose } from './challenge.ts';
@@ -20,7 +21,7 @@ export async function issueChallenge(
   tx: Transaction,
   about: { tenantId: string; userId: string; purpose: Purpose; emailNormalized: string },
 ): Promise<IssuedChallenge | undefined> {
-  const id = randomUUIDv7();
+  const id = newId();
   if (!(await takeLetter(tx, id, about))) return undefined;
   const code = String(randomInt(10 ** times.verifyCodeDigits)).padStart(times.verifyCodeDigits, '0');
   const token = randomBytes(32).toString('base64url');

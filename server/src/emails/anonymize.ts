@@ -1,4 +1,4 @@
-import { randomUUIDv7 } from 'node:crypto';
+import { newId } from '../crypto/ids.ts';
 import type { Queryable } from '../database/database.ts';
 
 /** Nobody's address: RFC 2606 keeps `.invalid` unused. */
@@ -57,7 +57,7 @@ async function endLetters(db: Queryable, ids: string[]): Promise<void> {
     )
     INSERT INTO email_events (email_id, id, type, at)
     SELECT ended.id, fresh.id, 'email.canceled', now()
-    FROM ended JOIN unnest(${ids}::uuid[], ${ids.map(() => randomUUIDv7())}::uuid[]) AS fresh (email_id, id)
+    FROM ended JOIN unnest(${ids}::uuid[], ${ids.map(() => newId())}::uuid[]) AS fresh (email_id, id)
       ON fresh.email_id = ended.id`;
 }
 

@@ -1,4 +1,4 @@
-import { randomUUIDv7 } from 'node:crypto';
+import { newId } from '../crypto/ids.ts';
 import type { Database } from '../database/database.ts';
 import type { Caller } from '../http/caller.ts';
 import { notCancelable } from './errors.ts';
@@ -11,7 +11,7 @@ import { cancelEmail } from './store.ts';
  */
 export async function cancel({ db }: { db: Database }, caller: Caller, id: string): Promise<void> {
   const email = await readEmail(db, caller, id);
-  if (await cancelEmail(db, email.id, randomUUIDv7())) return;
+  if (await cancelEmail(db, email.id, newId())) return;
   const { status } = await readEmail(db, caller, id);
   throw notCancelable({ detail: `Only scheduled and queued emails can be canceled; this one is ${status}.` });
 }

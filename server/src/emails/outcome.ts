@@ -1,5 +1,5 @@
 /** What an attempt means for a letter and its recipients. Nothing here touches the database. */
-import { randomUUIDv7 } from 'node:crypto';
+import { newId } from '../crypto/ids.ts';
 import type { ClaimedEmail } from '../queue/queue.ts';
 import type { Delivery, RecipientResult } from '../transport/transport.ts';
 import type { LetterRecipient, LetterRow, Settlement } from './delivery-store.ts';
@@ -43,7 +43,7 @@ export function settlementOf(letter: HeldLetter, { results }: Delivery, now: Dat
     next,
   );
   settlement.events = changes.map(({ recipient, result: { reply }, status, event }) => ({
-    id: randomUUIDv7(),
+    id: newId(),
     type: event,
     at: now.toISOString(),
     recipient: recipient.address,
@@ -74,7 +74,7 @@ export function endWithoutAttempt(
     undefined,
   );
   settlement.events = changed.map(({ address }) => ({
-    id: randomUUIDv7(),
+    id: newId(),
     type: `email.${status}`,
     at: now.toISOString(),
     recipient: address,

@@ -1,4 +1,4 @@
-import { randomUUIDv7 } from 'node:crypto';
+import { newId } from '../crypto/ids.ts';
 import type { Database } from '../database/database.ts';
 import type { Caller } from '../http/caller.ts';
 import { notRetryable } from './errors.ts';
@@ -16,7 +16,7 @@ export async function retry(
   id: string,
 ): Promise<void> {
   const email = await readEmail(db, caller, id);
-  if (!(await hastenEmail(db, email.id)) && !(await reopenEmail(db, email.id, randomUUIDv7()))) {
+  if (!(await hastenEmail(db, email.id)) && !(await reopenEmail(db, email.id, newId()))) {
     const { status } = await readEmail(db, caller, id);
     throw notRetryable({
       detail:

@@ -1,4 +1,4 @@
-import { randomUUIDv7 } from 'node:crypto';
+import { newId } from '../crypto/ids.ts';
 import type { Secrets } from '../crypto/secrets.ts';
 import type { Queryable } from '../database/database.ts';
 import { formatMailbox } from './address.ts';
@@ -39,12 +39,12 @@ function emailRow({ secrets, messageIdHost }: Parts, email: NewEmail, createdAt:
   const isScheduled = email.scheduledAt !== undefined && email.scheduledAt > createdAt;
   const redact = redactor(email.confidential ?? []);
   return {
-    id: randomUUIDv7(),
+    id: newId(),
     tenant_id: email.tenantId,
     user_id: email.userId ?? null,
     submitted_by: email.submittedBy ?? null,
     // Fixed now, so that whoever gets a letter twice can see that it is one.
-    message_id: `<${randomUUIDv7()}@${messageIdHost}>`,
+    message_id: `<${newId()}@${messageIdHost}>`,
     mail_from: formatMailbox(email.from),
     subject: redact ? redact(subject) : subject,
     lane: email.lane,
@@ -61,7 +61,7 @@ function emailRow({ secrets, messageIdHost }: Parts, email: NewEmail, createdAt:
     text_body: text === undefined ? null : redact ? redact(text) : text,
     html_body: html === undefined ? null : redact ? redact(html) : html,
     sealed: redact ? `\\x${secrets.seal('email', JSON.stringify({ subject, text, html })).toString('hex')}` : null,
-    event_id: randomUUIDv7(),
+    event_id: newId(),
   };
 }
 

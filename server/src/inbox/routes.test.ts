@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { randomUUIDv7 } from 'node:crypto';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import pino from 'pino';
 import { testDatabase } from '../../test/support/database.ts';
 import { type CallOptions, call } from '../../test/support/start-postern.ts';
+import { newId } from '../crypto/ids.ts';
 import type { Database } from '../database/database.ts';
 import { type App, buildServer, drain } from '../http/server.ts';
 import { inboxRoutes } from './routes.ts';
@@ -68,7 +68,7 @@ describe('the dev inbox over HTTP', () => {
   });
 
   it('answers 404 for a message that is not there, whatever its id looks like', async () => {
-    for (const id of [randomUUIDv7(), 'x', '%00', '..%2f..%2fetc%2fpasswd']) {
+    for (const id of [newId(), 'x', '%00', '..%2f..%2fetc%2fpasswd']) {
       for (const view of ['', '/html', '/text', '/source']) {
         const reply = await get(`/inbox/messages/${id}${view}`);
         assert.equal(reply.status, 404, id + view);
@@ -151,7 +151,7 @@ async function makeApp(db: Database): Promise<App> {
 
 /** Stores messages, oldest first. @returns their ids */
 async function keep(db: Database, ...messages: Partial<ReceivedMessage>[]): Promise<string[]> {
-  const ids = messages.map(() => randomUUIDv7()).sort();
+  const ids = messages.map(() => newId()).sort();
   const blank = { mailFrom: 'a@b.example', rcptTo: ['c@d.example'], raw: Buffer.from('\r\n') };
   const absent = { from: undefined, subject: undefined, text: undefined, html: undefined };
   await insertMessages(

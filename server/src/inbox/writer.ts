@@ -2,8 +2,9 @@
  * Stores messages many at a time: while one batch is at the disk the next gathers, with no timer, so that a message
  * alone waits for one commit and a hundred at once wait for two. Also keeps the inbox at its size.
  */
-import { randomUUIDv7 } from 'node:crypto';
+
 import type { Logger } from 'pino';
+import { newId } from '../crypto/ids.ts';
 import type { Database } from '../database/database.ts';
 import { insertMessages, type ReceivedMessage, trimMessages } from './store.ts';
 
@@ -73,7 +74,7 @@ async function writeBatch(db: Database, batch: Waiting[], nextIds: (count: numbe
     const ids = nextIds(batch.length);
     await insertMessages(
       db,
-      batch.map(({ message }, i) => ({ ...message, id: ids[i] ?? randomUUIDv7() })),
+      batch.map(({ message }, i) => ({ ...message, id: ids[i] ?? newId() })),
     );
     for (const { done } of batch) done();
     return batch.length;
@@ -93,7 +94,7 @@ function risingIds(): (count: number) => string[] {
   let last = '';
   return (count) => {
     for (;;) {
-      const ids = Array.from({ length: count }, () => randomUUIDv7()).sort();
+      const ids = Array.from({ length: count }, () => newId()).sort();
       // Only within the millisecond of the batch before is there reason to go round again.
       if ((ids[0] ?? '') <= last) continue;
       last = ids.at(-1) ?? last;

@@ -1,6 +1,7 @@
 /** What an operator does with clients; the command line calls these beside a running server. */
-import { randomBytes, randomUUIDv7 } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { recordAudit } from '../audit/record.ts';
+import { newId } from '../crypto/ids.ts';
 import type { Secrets } from '../crypto/secrets.ts';
 import type { Database, Transaction } from '../database/database.ts';
 import { type Client, checkClientId, parseScope, supportedGrants } from './client.ts';
@@ -107,7 +108,7 @@ async function insertIfAbsent({ db, secrets }: World, input: ClientInput): Promi
   const inserted = await db.begin(async (tx) => {
     const { tenantId, scopes, redirectUris = [] } = input;
     const secretHash = secret === undefined ? null : hashSecret(secrets, clientId, secret);
-    const client = { id: randomUUIDv7(), clientId, tenantId, secretHash, scopes, grants, redirectUris };
+    const client = { id: newId(), clientId, tenantId, secretHash, scopes, grants, redirectUris };
     if (!(await insertClient(tx, client))) return false;
     await recordAudit(tx, { tenantId, type: 'client.created', data: { client: clientId } });
     return true;

@@ -1,5 +1,5 @@
-import { randomUUIDv7 } from 'node:crypto';
 import type { Token } from '../crypto/access-tokens.ts';
+import { newId } from '../crypto/ids.ts';
 import type { Queryable } from '../database/database.ts';
 import type { Tenant } from '../tenants/tenants.ts';
 import { invalidCredentials } from '../users/errors.ts';
@@ -18,7 +18,7 @@ export async function createSession(
 ): Promise<Token> {
   const { refreshTokenSeconds, sessionSeconds } = world;
   const session = await insertSession(tx, {
-    id: randomUUIDv7(),
+    id: newId(),
     tenantId: tenant.id,
     userId: user.id,
     ...origin,

@@ -1,4 +1,4 @@
-import { randomUUIDv7 } from 'node:crypto';
+import { newId } from '../crypto/ids.ts';
 import type { Queryable } from '../database/database.ts';
 import type { Tenant } from './tenants.ts';
 
@@ -15,7 +15,7 @@ export async function findTenantById(db: Queryable, id: string): Promise<Tenant 
 /** The new tenant, or undefined where the slug is taken. */
 export async function insertTenant(db: Queryable, slug: string): Promise<Tenant | undefined> {
   const [row] = await db<Tenant[]>`
-    INSERT INTO tenants (id, slug) VALUES (${randomUUIDv7()}, ${slug}) ON CONFLICT DO NOTHING RETURNING id, slug`;
+    INSERT INTO tenants (id, slug) VALUES (${newId()}, ${slug}) ON CONFLICT DO NOTHING RETURNING id, slug`;
   return row;
 }
 

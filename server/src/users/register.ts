@@ -1,6 +1,6 @@
-import { randomUUIDv7 } from 'node:crypto';
 import { recordAudit } from '../audit/record.ts';
 import { takeLetter } from '../challenges/store.ts';
+import { newId } from '../crypto/ids.ts';
 import { isUsablePassword, type PasswordHasher } from '../crypto/passwords.ts';
 import type { Queryable, Transaction } from '../database/database.ts';
 import { PosternError } from '../errors.ts';
@@ -40,7 +40,7 @@ export async function prepareUser(
     throw invalidField('password', 'must have 8 to 1024 characters');
   }
   return {
-    id: randomUUIDv7(),
+    id: newId(),
     tenantId,
     ...address,
     ...username,
@@ -115,7 +115,7 @@ async function tellOwner(world: LetterWorld, tx: Transaction, owner: User): Prom
   const { tenantId, email, emailNormalized } = owner;
   if (email === null || emailNormalized === null) return false;
   // Counts as one of the address's letters: otherwise this call fills somebody's mailbox.
-  if (!(await takeLetter(tx, randomUUIDv7(), { tenantId, emailNormalized }))) return false;
+  if (!(await takeLetter(tx, newId(), { tenantId, emailNormalized }))) return false;
   await world.submitEmails(tx, [alreadyRegisteredLetter(world, { ...owner, email })]);
   return true;
 }

@@ -1,4 +1,3 @@
-import { randomUUIDv7 } from 'node:crypto';
 import { recordAudit } from '../audit/record.ts';
 import type { ChallengeTimes } from '../challenges/challenge.ts';
 import { codeExpired } from '../challenges/errors.ts';
@@ -6,6 +5,7 @@ import { issueChallenge } from '../challenges/issue.ts';
 import { verificationLetter } from '../challenges/mails.ts';
 import { redeemCode, redeemLink } from '../challenges/redeem.ts';
 import { takeLetter } from '../challenges/store.ts';
+import { newId } from '../crypto/ids.ts';
 import type { PasswordHasher } from '../crypto/passwords.ts';
 import type { Secrets } from '../crypto/secrets.ts';
 import type { Database, Queryable, Transaction } from '../database/database.ts';
@@ -49,7 +49,7 @@ export async function resendVerification(
   const wroteLetter = await world.db.begin(async (tx) => {
     const user = await findUserByEmail(tx, tenantId, emailNormalized);
     if (user && user.emailVerifiedAt === null) return sendVerification(world, tx, user);
-    await takeLetter(tx, randomUUIDv7(), { tenantId, emailNormalized });
+    await takeLetter(tx, newId(), { tenantId, emailNormalized });
     return false;
   });
   if (wroteLetter) world.wakeWorkers();

@@ -32,3 +32,15 @@ export async function run(program: string, args: string[], cwd: string, env = cl
   if (code !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${code}:\n${output}`);
   return output;
 }
+
+/**
+ * Why a suite that installs packages cannot run here, or false. Where services are required (`.ci/run`) it always runs.
+ */
+export async function withoutRegistry(): Promise<string | false> {
+  if (process.env.POSTERN_TEST_REQUIRE_SERVICES === '1') return false;
+  const asked = run('npm', ['view', 'yaml', 'version', '--fetch-retries=0', '--fetch-timeout=5000'], repository);
+  return asked.then(
+    () => false as const,
+    () => 'the package registry cannot be reached from here',
+  );
+}
