@@ -1,4 +1,5 @@
 /** Reads JSON bodies. `JSON.parse` lets the last of two equal keys win, which is how checks get bypassed: here it is a fault. */
+import { isUtf8 } from 'node:buffer';
 import { defineError } from '../errors.ts';
 
 export const malformedJson = defineError('http.malformed_json', 400, 'The body is not JSON');
@@ -6,7 +7,10 @@ export const malformedJson = defineError('http.malformed_json', 400, 'The body i
 const maxDepth = 64;
 
 /** @throws malformedJson */
-export function parseJsonBody(text: string): unknown {
+export function parseJsonBody(body: Buffer): unknown {
+  // Decoding would put U+FFFD in place of what is no UTF-8: two different passwords would become one.
+  if (!isUtf8(body)) throw malformedJson({ detail: 'The body is not UTF-8.' });
+  const text = body.toString();
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -14,7 +18,21 @@ export function parseJsonBody(text: string): unknown {
     throw malformedJson({ detail: error instanceof Error ? error.message : 'The body is not JSON.' });
   }
   checkStructure(text);
+  if (/\\ud[89a-f]/i.test(text)) checkSurrogates(value);
   return value;
+}
+
+/** Half a surrogate pair is no character: it cannot be written as UTF-8, and PostgreSQL refuses it in JSON. */
+function checkSurrogates(value: unknown): void {
+  if (typeof value === 'string') {
+    if (!value.isWellFormed())
+      throw malformedJson({ detail: 'A string holds half a surrogate pair (\\ud800-\\udfff).' });
+  } else if (typeof value === 'object' && value !== null) {
+    for (const [key, item] of Object.entries(value)) {
+      checkSurrogates(key);
+      checkSurrogates(item);
+    }
+  }
 }
 
 /** Walks JSON that is known to be well-formed, for duplicate keys, `__proto__` and depth. Linear; skips over strings. */

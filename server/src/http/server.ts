@@ -11,11 +11,19 @@ import helmet from '@fastify/helmet';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController, type RawServerDefault } from 'fastify';
 import { defineError } from '../errors.ts';
+import { rememberMethods } from './allowed-methods.ts';
 import { documentApi } from './docs.ts';
 import { parseJsonBody } from './json-body.ts';
 import { observeRequests } from './metrics.ts';
 import { stylesheet } from './page.ts';
-import { answerUnknown, Problem, sendProblem } from './problem.ts';
+import {
+  answerUnknown,
+  answerUnreadable,
+  invalidRequest,
+  Problem,
+  sendProblem,
+  unsupportedMediaType,
+} from './problem.ts';
 import { compileValidator } from './validate.ts';
 
 export type App = FastifyInstance<
@@ -58,37 +66,44 @@ export async function buildServer({ log, publicUrl, trustProxy, version, routes 
       const given = request.headers['x-request-id'];
       return typeof given === 'string' && /^[\w-]{1,64}$/.test(given) ? given : randomUUID();
     },
+    frameworkErrors: sendProblem,
+    clientErrorHandler: answerUnreadable,
     return503OnClosing: false,
     forceCloseConnections: false,
   }).withTypeProvider<TypeBoxTypeProvider>();
 
   app.setValidatorCompiler(compileValidator);
   app.setErrorHandler(sendProblem);
-  const methods = new Map<string, Set<string>>();
-  app.addHook('onRoute', ({ url, method }) => {
-    const known = methods.get(url) ?? new Set();
-    for (const one of [method].flat()) known.add(one);
-    methods.set(url, known);
-  });
-  app.setNotFoundHandler(answerUnknown((path) => [...(methods.get(path.replace(/(.)\/$/, '$1')) ?? [])]));
+  app.setNotFoundHandler(answerUnknown(rememberMethods(app)));
   app.addSchema(Problem);
   app.decorateRequest('caller', undefined);
 
   app.removeContentTypeParser(['application/json', 'text/plain']);
-  app.addContentTypeParser(
+  app.addContentTypeParser<Buffer>(
     'application/json',
-    { parseAs: 'string' },
-    async (_request: unknown, body: string | Buffer) =>
+    { parseAs: 'buffer' },
+    async (_request: unknown, body: Buffer) =>
       // An empty body is no body: calls that need one say so by their schema.
-      body.length === 0 ? undefined : parseJsonBody(body.toString()),
+      body.length === 0 ? undefined : parseJsonBody(body),
   );
   await app.register(formbody, { bodyLimit });
+  app.addHook('preParsing', async (request) => {
+    // Forms are for the calls that say so. Any site can make a browser send one; JSON it cannot, without being asked.
+    const isForm = /^application\/x-www-form-urlencoded\b/i.test(request.headers['content-type'] ?? '');
+    if (isForm && !request.routeOptions.schema?.consumes?.includes('application/x-www-form-urlencoded')) {
+      throw unsupportedMediaType({ detail: 'Send the body as JSON, with Content-Type: application/json.' });
+    }
+  });
 
   app.addHook('onRequest', async (request, reply) => {
     reply.header('X-Request-Id', request.id);
     const encoding = request.headers['content-encoding'];
-    if (encoding !== undefined && encoding !== 'identity') {
+    if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
       throw unsupportedEncoding({ detail: `Send the body without Content-Encoding: ${encoding}.` });
+    }
+    // Node keeps the first of two; a proxy in front of it may have checked the second.
+    if (countHeader(request.raw.rawHeaders, 'authorization') > 1) {
+      throw invalidRequest({ detail: 'Send one Authorization header.' });
     }
   });
   app.addHook('onSend', async (_request, reply) => {
@@ -116,8 +131,15 @@ export async function buildServer({ log, publicUrl, trustProxy, version, routes 
   });
   await app.register(cors, {
     // Credentials travel in the Authorization header only, so any origin may call; no cookie is ever sent along.
-    // The dev inbox holds codes and stays readable for its own page alone.
-    delegator: (request, done) => done(null, { origin: /^\/inbox\b/.test(request.url ?? '') ? false : '*' }),
+    // The dev inbox holds codes and stays readable for its own page alone, also when it is written `/%69nbox`.
+    delegator: ({ url, headers }, done) =>
+      done(null, {
+        origin: /^\/inbox\b/.test(decodeURI(url.split('?')[0] ?? '')) ? false : '*',
+        preflight: 'access-control-request-method' in headers,
+        methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
+        exposedHeaders: ['Location', 'Retry-After', 'WWW-Authenticate', 'Idempotent-Replay', 'X-Request-Id'],
+        maxAge: 600,
+      }),
   });
 
   observeRequests(app);
@@ -129,6 +151,15 @@ export async function buildServer({ log, publicUrl, trustProxy, version, routes 
     for (const add of routes) add(scope as App);
   });
   return app;
+}
+
+function countHeader(rawHeaders: string[], name: string): number {
+  let count = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const header = rawHeaders[i];
+    if (header?.length === name.length && header.toLowerCase() === name) count++;
+  }
+  return count;
 }
 
 /**
