@@ -32,9 +32,19 @@ export interface AuditEvent {
   data?: Record<string, string | number | boolean>;
 }
 
+/** Writes the record, in the caller's transaction. */
 export async function recordAudit(db: Queryable, event: AuditEvent): Promise<void> {
-  await db`
+  await auditInsert(db, event);
+}
+
+/**
+ * The statement that writes the record, to be part of a larger one.
+ * @param from a CTE of that statement: the record is written once for each of its rows, so only if the fact was
+ */
+export function auditInsert(db: Queryable, event: AuditEvent, from = db``) {
+  return db`
     INSERT INTO audit_events (id, tenant_id, type, actor, user_id, ip, data)
-    VALUES (${newId()}, ${event.tenantId}, ${event.type}, ${event.actor ?? null}, ${event.userId ?? null},
-            ${event.ip ?? null}, ${event.data ? db.json(event.data) : null})`;
+    SELECT ${newId()}::uuid, ${event.tenantId}::uuid, ${event.type}::text, ${event.actor ?? null}::text,
+           ${event.userId ?? null}::uuid, ${event.ip ?? null}::text, ${event.data ? db.json(event.data) : null}::jsonb
+    ${from}`;
 }

@@ -8,7 +8,7 @@ import { currentTokens, type SessionTimes, type TokenWorld } from './session.ts'
 import { insertSession } from './store.ts';
 
 /**
- * Logs a user in, in the caller's transaction.
+ * Logs a user in, in the caller's transaction if there is one.
  * @throws invalidCredentials when the user or the password is not the one that was checked any more
  */
 export async function createSession(
@@ -17,15 +17,13 @@ export async function createSession(
   { user, tenant, origin }: { user: User; tenant: Tenant; origin: Origin },
 ): Promise<Token> {
   const { refreshTokenSeconds, sessionSeconds } = world;
-  const session = await insertSession(tx, {
-    id: newId(),
-    tenantId: tenant.id,
-    userId: user.id,
-    ...origin,
-    passwordHash: user.passwordHash,
-    refreshTokenSeconds,
-    sessionSeconds,
-  });
+  const { id: userId, passwordHash } = user;
+  const { id: tenantId } = tenant;
+  const session = await insertSession(
+    tx,
+    { id: newId(), tenantId, userId, ...origin, passwordHash, refreshTokenSeconds, sessionSeconds },
+    { tenantId, type: 'user.logged_in', actor: `user:${userId}`, userId, ip: origin.ip },
+  );
   if (!session) throw invalidCredentials();
   return currentTokens(world, session, { tenantSlug: tenant.slug, userScopes: user.scopes });
 }

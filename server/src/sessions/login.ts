@@ -1,4 +1,3 @@
-import { recordAudit } from '../audit/record.ts';
 import type { Token } from '../crypto/access-tokens.ts';
 import type { PasswordHasher } from '../crypto/passwords.ts';
 import type { Database } from '../database/database.ts';
@@ -26,18 +25,6 @@ export async function login(
 ): Promise<{ user: User; token: Token }> {
   const user = await checkPassword(world, tenant.id, name, password);
   if (!user || (world.registration === 'private' && user.emailVerifiedAt === null)) throw invalidCredentials();
-  const token = await world.db.begin(async (tx) => {
-    const [made] = await Promise.all([
-      createSession(world, tx, { user, tenant, origin }),
-      recordAudit(tx, {
-        tenantId: tenant.id,
-        type: 'user.logged_in',
-        actor: `user:${user.id}`,
-        userId: user.id,
-        ip: origin.ip,
-      }),
-    ]);
-    return made;
-  });
+  const token = await createSession(world, world.db, { user, tenant, origin });
   return { user, token };
 }

@@ -1,3 +1,4 @@
+import { type AuditEvent, auditInsert } from '../audit/record.ts';
 import type { Queryable } from '../database/database.ts';
 import type { LiveSession } from './session.ts';
 
@@ -20,17 +21,25 @@ export interface NewSession {
 
 /**
  * The new session, or undefined where the user was deleted or got another password since it was checked: whoever knows
- * the old one must not slip in behind the change that ended all sessions. The lock makes the two wait for each other.
+ * the old one must not slip in behind the change that ended all sessions. The lock makes the two wait for each other. The audit record is part of
+ * the statement: a login then needs no transaction around it, which would cost as much again.
  */
-export async function insertSession(db: Queryable, session: NewSession): Promise<LiveSession | undefined> {
+export async function insertSession(
+  db: Queryable,
+  session: NewSession,
+  audit: AuditEvent,
+): Promise<LiveSession | undefined> {
   const [row] = await db<LiveSession[]>`
+    WITH made AS (
     INSERT INTO sessions AS s (id, tenant_id, user_id, user_agent, ip, idle_expires_at, expires_at)
     SELECT ${session.id}, ${session.tenantId}, u.id, ${session.userAgent ?? null}, ${session.ip},
             now() + make_interval(secs => ${Math.min(session.refreshTokenSeconds, session.sessionSeconds)}),
             now() + make_interval(secs => ${session.sessionSeconds})
     FROM (SELECT id FROM users
           WHERE id = ${session.userId} AND password_hash IS NOT DISTINCT FROM ${session.passwordHash} FOR SHARE) u
-    RETURNING ${liveColumns(db)}`;
+    RETURNING ${liveColumns(db)}),
+    noted AS (${auditInsert(db, audit, db`FROM made`)})
+    SELECT * FROM made`;
   return row;
 }
 
