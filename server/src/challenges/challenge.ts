@@ -6,7 +6,11 @@
  */
 
 /** What is being proven. Bound into the HMACs: a code of one purpose is nothing to another (S14). */
-export type Purpose = 'verify_email';
+export type Purpose =
+  | 'verify_email'
+  /** That the owner of the present address, or of the one it is to become, agrees to the change. */
+  | 'change_email_old'
+  | 'change_email_new';
 
 /** Code tries per challenge. */
 export const maxTries = 3;

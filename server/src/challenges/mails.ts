@@ -4,18 +4,67 @@ import { type Html, html } from '../http/page.ts';
 import type { ChallengeTimes } from './challenge.ts';
 import type { IssuedChallenge } from './issue.ts';
 
-export function verificationLetter(
-  {
-    mailFrom,
-    publicUrl,
-    verifyCodeSeconds,
-    verifyLinkSeconds,
-  }: { mailFrom: Mailbox; publicUrl: string } & ChallengeTimes,
-  to: { tenantId: string; userId: string; address: string },
+export type LetterSettings = { mailFrom: Mailbox; publicUrl: string } & ChallengeTimes;
+
+export interface Addressee {
+  tenantId: string;
+  userId: string;
+  address: string;
+}
+
+/** What differs from one challenge's letter to another's. */
+interface Wording {
+  /** Of the page that the link opens. */
+  path: string;
+  button: string;
+  /** What the code is for, where the code alone does not say it. */
+  about?: string;
+  /** What to do for who did not ask for it. */
+  otherwise: string;
+}
+
+const nothing = 'If you did not ask for this, do nothing: without the code or the link nothing happens.';
+
+export function verificationLetter(world: LetterSettings, to: Addressee, challenge: IssuedChallenge): NewEmail {
+  const wording = { path: '/auth/verify', button: 'Confirm my address', otherwise: nothing };
+  return challengeLetter(world, to, challenge, wording);
+}
+
+/** To the address that an account is to have. */
+export function newAddressLetter(world: LetterSettings, to: Addressee, challenge: IssuedChallenge): NewEmail {
+  const { hostname: host } = new URL(world.publicUrl);
+  return challengeLetter(world, to, challenge, {
+    path: '/auth/email/confirm',
+    button: 'Confirm my new address',
+    about: `Somebody, perhaps you, asked to use this address for an account at ${host}.`,
+    otherwise: nothing,
+  });
+}
+
+/** To the address that an account has, when it is to have another. Whoever asked knew the password. */
+export function oldAddressLetter(
+  world: LetterSettings,
+  to: Addressee & { newAddress: string },
   challenge: IssuedChallenge,
 ): NewEmail {
+  const { hostname: host } = new URL(world.publicUrl);
+  return challengeLetter(world, to, challenge, {
+    path: '/auth/email/confirm',
+    button: 'Agree to the change',
+    about: `Somebody, perhaps you, asked to change the address of your account at ${host} to ${to.newAddress}.`,
+    otherwise:
+      'If you did not ask for this, change your password: whoever asked knew it. Without the code or the link the address stays as it is.',
+  });
+}
+
+function challengeLetter(
+  { mailFrom, publicUrl, verifyCodeSeconds, verifyLinkSeconds }: LetterSettings,
+  to: Addressee,
+  { code, token, linkExpiresAt }: IssuedChallenge,
+  { path, button, about, otherwise }: Wording,
+): NewEmail {
   const { hostname: host } = new URL(publicUrl);
-  const link = `${publicUrl}/auth/verify?token=${challenge.token}`;
+  const link = `${publicUrl}${path}?token=${token}`;
   const codeTime = spell(verifyCodeSeconds);
   const linkTime = spell(verifyLinkSeconds);
   return {
@@ -23,31 +72,33 @@ export function verificationLetter(
     userId: to.userId,
     from: mailFrom,
     to: [{ address: to.address }],
-    subject: `${challenge.code} is your code for ${host}`,
+    subject: `${code} is your code for ${host}`,
     text: [
-      `Your code is ${challenge.code}`,
+      ...(about === undefined ? [] : [about]),
+      `Your code is ${code}`,
       `It is good for ${codeTime}, at ${host}.`,
       `Or open this link within ${linkTime} and press the button there:`,
       link,
-      'If you did not ask for this, do nothing: without the code or the link nothing happens.',
+      otherwise,
     ].join('\n\n'),
     html: letter({
       title: `Your code for ${host}`,
-      preview: `It is good for ${codeTime}.`,
+      preview: about ?? `It is good for ${codeTime}.`,
       body: html`
+${about && html`<p style="margin:0 0 24px">${about}</p>`}
 <p style="margin:0 0 8px">Your code for ${host} is</p>
-<p style="margin:0 0 8px;font:700 36px/1.2 ui-monospace,Consolas,monospace;letter-spacing:8px">${challenge.code}</p>
+<p style="margin:0 0 8px;font:700 36px/1.2 ui-monospace,Consolas,monospace;letter-spacing:8px">${code}</p>
 <p style="margin:0 0 24px;color:#6b7480">It is good for ${codeTime}.</p>
 <p style="margin:0 0 16px">Or open this page within ${linkTime} and press the button there:</p>
 <table role="presentation" cellpadding="0" cellspacing="0" border="0"><tr>
-<td style="border-radius:6px;background:#2456c4"><a href="${link}" style="display:inline-block;padding:12px 24px;color:#ffffff;font-weight:600;text-decoration:none">Confirm my address</a></td>
+<td style="border-radius:6px;background:#2456c4"><a href="${link}" style="display:inline-block;padding:12px 24px;color:#ffffff;font-weight:600;text-decoration:none">${button}</a></td>
 </tr></table>
 <p style="margin:16px 0 0;color:#6b7480;font-size:13px;word-break:break-all">${link}</p>
-<p style="margin:24px 0 0;color:#6b7480;font-size:13px">If you did not ask for this, do nothing: without the code or the link nothing happens.</p>`,
+<p style="margin:24px 0 0;color:#6b7480;font-size:13px">${otherwise}</p>`,
     }),
     lane: 'otp',
-    expiresAt: challenge.linkExpiresAt,
-    confidential: [challenge.code, challenge.token],
+    expiresAt: linkExpiresAt,
+    confidential: [code, token],
   };
 }
 

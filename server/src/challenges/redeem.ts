@@ -14,7 +14,7 @@ import { type Attempt, consumeByCode, consumeByLink, countTry, linkExists, type 
 export async function redeemCode<T>(
   { db, secrets }: { db: Database; secrets: Secrets },
   attempt: Attempt & { code: string },
-  complete: (tx: Transaction) => Promise<T>,
+  complete: (tx: Transaction, challengeId: string) => Promise<T>,
 ): Promise<T> {
   const challenge = await countTry(db, attempt);
   if (!challenge) throw await refusal(db, attempt);
@@ -24,7 +24,7 @@ export async function redeemCode<T>(
   }
   const done = await db.begin(async (tx) => {
     if (!(await consumeByCode(tx, challenge.id))) throw codeExpired({ detail: 'The code has been used already.' });
-    return { result: await complete(tx) };
+    return { result: await complete(tx, challenge.id) };
   });
   return done.result as T;
 }

@@ -60,6 +60,17 @@ export async function insertChallenge(db: Queryable, challenge: NewChallenge): P
   return row.link_expires_at;
 }
 
+/**
+ * Takes hold of a user's challenges before anything else is locked. Whoever completes one holds it first and then what
+ * it is about; in the other order the two would wait for each other.
+ */
+export async function lockChallenges(db: Queryable, userId: string, purposes: Purpose[]): Promise<void> {
+  await db`
+    SELECT FROM challenges
+    WHERE user_id = ${userId} AND purpose IN ${db(purposes)} AND consumed_at IS NULL AND superseded_at IS NULL
+    ORDER BY id FOR UPDATE`;
+}
+
 export interface Attempt {
   userId: string;
   purpose: Purpose;
@@ -130,6 +141,7 @@ export async function consumeByCode(db: Queryable, id: string): Promise<boolean>
 }
 
 export interface Proven extends Addressee {
+  challengeId: string;
   userId: string;
 }
 
@@ -139,7 +151,7 @@ export async function consumeByLink(db: Queryable, purpose: Purpose, linkHmacs: 
     UPDATE challenges SET consumed_at = now()
     WHERE link_hmac IN ${db(linkHmacs)} AND purpose = ${purpose}
       AND consumed_at IS NULL AND superseded_at IS NULL AND link_expires_at > now()
-    RETURNING tenant_id AS "tenantId", user_id AS "userId", email_normalized AS "emailNormalized"`;
+    RETURNING id AS "challengeId", tenant_id AS "tenantId", user_id AS "userId", email_normalized AS "emailNormalized"`;
   return row;
 }
 

@@ -2,16 +2,16 @@ import { Type } from 'typebox';
 import type { Token } from '../crypto/access-tokens.ts';
 import { GivenPassword, NewPassword, type PasswordHasher } from '../crypto/passwords.ts';
 import type { Transaction } from '../database/database.ts';
-import { type Authenticate, type Caller, callerOf, type Needs } from '../http/caller.ts';
+import { type Authenticate, callerOf, type Needs } from '../http/caller.ts';
 import type { Routes } from '../http/server.ts';
 import type { Tenant, TenantDirectory } from '../tenants/tenants.ts';
 import { changePassword } from './change-password.ts';
 import { findUser } from './create-user.ts';
 import type { DeleteWorld } from './delete-user.ts';
 import { directoryRoutes } from './directory-routes.ts';
-import { usersOnly } from './errors.ts';
+import { emailChangeRoutes } from './email-routes.ts';
 import { registerRoutes } from './register-routes.ts';
-import { type Origin, presentUser, type User, UserAnswer } from './user.ts';
+import { type Origin, presentUser, type User, UserAnswer, userCaller } from './user.ts';
 import type { LetterWorld } from './verify-email.ts';
 import { verifyRoutes } from './verify-routes.ts';
 
@@ -30,6 +30,7 @@ export function userRoutes(world: UserWorld): Routes {
     registerRoutes(world)(app);
     verifyRoutes(world)(app);
     directoryRoutes(world)(app);
+    emailChangeRoutes(world)(app);
     accountRoutes(world)(app);
   };
 }
@@ -70,9 +71,4 @@ function accountRoutes(world: UserWorld): Routes {
       },
     );
   };
-}
-
-function userCaller(caller: Caller): Caller {
-  if (caller.kind !== 'user') throw usersOnly({ detail: 'A client has no account; log a user in.' });
-  return caller;
 }

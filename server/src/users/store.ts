@@ -88,6 +88,12 @@ export async function findUserById(db: Queryable, tenantId: string, id: string):
   return row && toUser(row);
 }
 
+/** The user as it is now and stays until the end of the transaction; others may go on to refer to it. */
+export async function lockUser(db: Queryable, id: string): Promise<User | undefined> {
+  const [row] = await db<UserRow[]>`SELECT ${columns(db)} FROM users WHERE id = ${id} FOR NO KEY UPDATE`;
+  return row && toUser(row);
+}
+
 /** Newest first, by keyset. */
 export async function usersPage(
   db: Queryable,
@@ -115,6 +121,17 @@ export async function markVerified(db: Queryable, id: string, emailNormalized: s
     WHERE id = ${id} AND email_normalized = ${emailNormalized}
     RETURNING ${columns(db)}`;
   return row && toUser(row);
+}
+
+/** Gives a user another address, which has been proven. A taken one violates `users_tenant_id_email_normalized_key`. */
+export async function replaceEmail(
+  db: Queryable,
+  id: string,
+  { email, emailNormalized }: { email: string; emailNormalized: string },
+): Promise<void> {
+  await db`
+    UPDATE users SET email = ${email}, email_normalized = ${emailNormalized}, email_verified_at = now()
+    WHERE id = ${id}`;
 }
 
 /** Sessions and challenges go with the user. */

@@ -5,7 +5,9 @@
  */
 import { Type } from 'typebox';
 import { normalizeEmail, parseAddress } from '../emails/address.ts';
+import type { Caller } from '../http/caller.ts';
 import { invalidRequest } from '../http/problem.ts';
+import { usersOnly } from './errors.ts';
 
 export interface User {
   id: string;
@@ -92,6 +94,15 @@ export function normalizeUsername(text: string): string {
 
 export function invalidField(path: string, message: string) {
   return invalidRequest({ detail: `In the body: ${path}: ${message}`, errors: [{ path, message }] });
+}
+
+/**
+ * A caller that is a person.
+ * @throws usersOnly
+ */
+export function userCaller(caller: Caller): Caller {
+  if (caller.kind !== 'user') throw usersOnly({ detail: 'A client has no account; log a user in.' });
+  return caller;
 }
 
 /** Where a request came from, as sessions and the audit record keep it. */

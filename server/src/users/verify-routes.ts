@@ -1,14 +1,13 @@
 /** `/auth/verify`: by code over HTTP Basic, by the link's token, and the page that the link opens. */
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import { PosternError } from '../errors.ts';
 import { basicCredential } from '../http/caller.ts';
-import { html, page } from '../http/page.ts';
 import { invalidRequest } from '../http/problem.ts';
 import type { Routes } from '../http/server.ts';
 import { namedTenant } from '../tenants/tenants.ts';
 import { toLoginName } from './check-password.ts';
 import { invalidCredentials } from './errors.ts';
+import { buttonPage, sendFault, sendOutcome, wantsPage } from './link-page.ts';
 import type { UserWorld } from './routes.ts';
 import { presentUser, readEmail, type User, UserAnswer } from './user.ts';
 import { basicChallenge, resendVerification, verifyByCode, verifyByLink } from './verify-email.ts';
@@ -40,8 +39,16 @@ export function verifyRoutes(world: UserWorld): Routes {
           querystring: Type.Object({ token: Type.String({ maxLength: 256 }) }),
         },
       },
-      // Mail scanners open every link: only the button, a POST, verifies. The token is not even looked up.
-      async (request, reply) => reply.type('text/html').send(confirmPage(request.query.token)),
+      async (request, reply) =>
+        reply.type('text/html').send(
+          buttonPage({
+            title: 'Confirm your address',
+            text: 'Press the button to confirm that this e-mail address is yours.',
+            button: 'Confirm',
+            action: '/auth/verify',
+            token: request.query.token,
+          }),
+        ),
     );
 
     app.post(
@@ -61,12 +68,13 @@ export function verifyRoutes(world: UserWorld): Routes {
         const asPage = wantsPage(request);
         try {
           const user = await verify(world, request, request.body);
-          if (asPage) return sendPage(reply, 200, donePage());
+          if (asPage) {
+            return sendOutcome(reply, { title: 'Your address is confirmed', text: 'You can close this page.' });
+          }
           return { user: presentUser(user, await world.tenantSlug(user.tenantId)) };
         } catch (error) {
-          if (!asPage || !(error instanceof PosternError) || error.status >= 500) throw error;
-          if (error.details.headers) reply.headers(error.details.headers);
-          return sendPage(reply, error.status, faultPage(error));
+          if (asPage) return sendFault(reply, error);
+          throw error;
         }
       },
     );
@@ -113,56 +121,4 @@ async function verify(
   const tenant = slug === undefined ? await world.resolveTenant(undefined) : await world.findTenant(slug);
   const { user, password } = basic;
   return verifyByCode(world, { tenantId: tenant?.id, name: toLoginName(user), password, code: code ?? '' });
-}
-
-/** A form is sent by a page and wants one back, a program gets JSON; `Accept` may say otherwise. */
-function wantsPage({ headers }: FastifyRequest): boolean {
-  const accept = headers.accept ?? '';
-  if (accept.includes('text/html')) return true;
-  return /^application\/x-www-form-urlencoded\b/i.test(headers['content-type'] ?? '') && !accept.includes('json');
-}
-
-function sendPage(reply: FastifyReply, status: number, document: string) {
-  return (
-    reply
-      .code(status)
-      .type('text/html')
-      // The route's response schema is the one of its JSON.
-      .serializer((body: string) => body)
-      .send(document)
-  );
-}
-
-function confirmPage(token: string): string {
-  return page({
-    title: 'Confirm your address',
-    body: html`<main class="narrow">
-<h1>Confirm your address</h1>
-<p>Press the button to confirm that this e-mail address is yours.</p>
-<form method="post" action="/auth/verify">
-<input type="hidden" name="token" value="${token}">
-<button type="submit">Confirm</button>
-</form>
-</main>`,
-  });
-}
-
-function donePage(): string {
-  return page({
-    title: 'Address confirmed',
-    body: html`<main class="narrow">
-<h1>Your address is confirmed</h1>
-<p>You can close this page.</p>
-</main>`,
-  });
-}
-
-function faultPage(error: PosternError): string {
-  return page({
-    title: error.title,
-    body: html`<main class="narrow">
-<h1>${error.title}</h1>
-<p>${error.details.detail}</p>
-</main>`,
-  });
 }

@@ -46,6 +46,22 @@ CREATE TABLE challenges (
 );
 CREATE INDEX challenges_by_user ON challenges (user_id, purpose, created_at DESC);
 
+-- A change of address that waits for its confirmations; a newer one takes its place. It names its challenges, so that a
+-- letter about one change confirms no other.
+CREATE TABLE email_changes (
+  user_id              uuid PRIMARY KEY REFERENCES users ON DELETE CASCADE,
+  tenant_id            uuid NOT NULL,
+  email                text NOT NULL,
+  email_normalized     text NOT NULL,
+  new_challenge_id     uuid NOT NULL,
+  new_confirmed_at     timestamptz,
+  -- The verified address that has to agree, if there is one.
+  old_email_normalized text,
+  old_challenge_id     uuid,
+  old_confirmed_at     timestamptz,
+  created_at           timestamptz NOT NULL DEFAULT now()
+);
+
 -- How many codes went to an address, and how many wrong tries each met. Apart from challenges, so that deleting and
 -- registering again resets neither. The id is the challenge's.
 CREATE TABLE challenge_letters (

@@ -1,0 +1,117 @@
+/** `/auth/email`: asking for another address, and confirming it by the codes or links of two letters. */
+import { Type } from 'typebox';
+import { GivenPassword } from '../crypto/passwords.ts';
+import { callerOf, requireScope } from '../http/caller.ts';
+import { invalidRequest } from '../http/problem.ts';
+import type { Routes } from '../http/server.ts';
+import { requestEmailChange } from './change-email.ts';
+import { confirmByCode, confirmByLink } from './confirm-email.ts';
+import { buttonPage, sendFault, sendOutcome, wantsPage } from './link-page.ts';
+import type { UserWorld } from './routes.ts';
+import { userCaller } from './user.ts';
+
+const ConfirmBody = Type.Object(
+  {
+    code: Type.Optional(Type.String({ maxLength: 32, description: "From either letter; with the user's session" })),
+    token: Type.Optional(
+      Type.String({ maxLength: 256, description: "From either letter's link; needs no credential" }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+export function emailChangeRoutes(world: UserWorld): Routes {
+  return (app) => {
+    app.post(
+      '/auth/email/change',
+      {
+        onRequest: world.needs('basic'),
+        schema: {
+          tags: ['Users'],
+          summary: 'Ask for another e-mail address; the answer is the same for every address',
+          description:
+            'A letter goes to the new address, and to the present one where it is verified. The address changes once ' +
+            'each has confirmed.',
+          security: [{ bearer: [] }],
+          body: Type.Object(
+            { email: Type.String({ maxLength: 320 }), password: GivenPassword },
+            { additionalProperties: false },
+          ),
+          response: { 202: Type.Object({ message: Type.String() }) },
+        },
+      },
+      async (request, reply) => {
+        await requestEmailChange(world, userCaller(callerOf(request)), request.body);
+        return reply
+          .code(202)
+          .send({ message: 'Letters are on their way. The address changes once each is confirmed.' });
+      },
+    );
+
+    app.get(
+      '/auth/email/confirm',
+      {
+        schema: {
+          tags: ['Users'],
+          summary: 'The page that the link of such a letter opens; it changes nothing',
+          produces: ['text/html'],
+          querystring: Type.Object({ token: Type.String({ maxLength: 256 }) }),
+        },
+      },
+      async (request, reply) =>
+        reply.type('text/html').send(
+          buttonPage({
+            title: 'Change of your e-mail address',
+            text: 'Press the button to confirm the change that the letter speaks of.',
+            button: 'Confirm',
+            action: '/auth/email/confirm',
+            token: request.query.token,
+          }),
+        ),
+    );
+
+    app.post(
+      '/auth/email/confirm',
+      {
+        schema: {
+          tags: ['Users'],
+          summary: 'Confirm a change of address by code (with a session) or by link token',
+          security: [{ bearer: [] }, {}],
+          consumes: ['application/json', 'application/x-www-form-urlencoded'],
+          body: ConfirmBody,
+          response: { 204: Type.Null() },
+        },
+      },
+      async (request, reply) => {
+        const asPage = wantsPage(request);
+        try {
+          const isDone = await confirm(world, request.headers.authorization, request.body);
+          return asPage ? sendOutcome(reply, isDone ? done : halfway) : reply.code(204).send(null);
+        } catch (error) {
+          if (asPage) return sendFault(reply, error);
+          throw error;
+        }
+      },
+    );
+  };
+}
+
+const done = { title: 'Your address has changed', text: 'You can close this page.' };
+const halfway = {
+  title: 'Thank you',
+  text: 'The other address has to confirm too: there is a letter in that mailbox. You can close this page.',
+};
+
+async function confirm(
+  world: UserWorld,
+  authorization: string | undefined,
+  { code, token }: Type.Static<typeof ConfirmBody>,
+): Promise<boolean> {
+  if (token !== undefined && code === undefined) return confirmByLink(world, token);
+  if (code === undefined || token !== undefined) {
+    throw invalidRequest({ detail: 'Send either code, with your session, or token.' });
+  }
+  const caller = userCaller(await world.authenticate(authorization));
+  requireScope(caller, 'basic');
+  return confirmByCode(world, caller, code);
+}
