@@ -34,7 +34,7 @@ export function checkEmail(rules: SenderRules, caller: Caller, body: NewEmailBod
     submittedBy: caller.name,
     from,
     ...recipients(body),
-    replyTo: mailboxes('reply_to', body.reply_to),
+    replyTo: replyTo(body),
     subject,
     ...(text === undefined ? {} : { text }),
     ...(html === undefined ? {} : { html }),
@@ -84,11 +84,11 @@ function checkSender({ mailFrom, senderPolicy }: SenderRules, { address }: Mailb
 
 /** Each address once: where it stands twice, the more visible place (to, then cc, then bcc) wins. */
 function recipients(body: NewEmailBody): Pick<NewEmail, 'to' | 'cc' | 'bcc'> {
-  const given = { to: mailboxes('to', body.to), cc: mailboxes('cc', body.cc), bcc: mailboxes('bcc', body.bcc) };
-  const count = given.to.length + given.cc.length + given.bcc.length;
+  const count = [body.to, body.cc, body.bcc].flat().filter((one) => one !== undefined).length;
   if (count === 0) throw fault('to', 'is required: a letter needs a recipient in to, cc or bcc');
   if (count > maxRecipients)
     throw fault('to', `and cc and bcc may hold ${maxRecipients} recipients together, not ${count}`);
+  const given = { to: mailboxes('to', body.to), cc: mailboxes('cc', body.cc), bcc: mailboxes('bcc', body.bcc) };
   if (count === 1) return given;
   const seen = new Set<string>();
   const isNew = ({ address }: Mailbox) => {
@@ -96,6 +96,13 @@ function recipients(body: NewEmailBody): Pick<NewEmail, 'to' | 'cc' | 'bcc'> {
     return !seen.has(key) && seen.add(key);
   };
   return { to: given.to.filter(isNew), cc: given.cc.filter(isNew), bcc: given.bcc.filter(isNew) };
+}
+
+function replyTo({ reply_to: given = [] }: NewEmailBody): Mailbox[] {
+  if (given.length > maxRecipients && typeof given !== 'string') {
+    throw fault('reply_to', `may hold ${maxRecipients} addresses, not ${given.length}`);
+  }
+  return mailboxes('reply_to', given);
 }
 
 function mailboxes(path: string, given: string | string[] | undefined): Mailbox[] {
@@ -125,7 +132,9 @@ function instants(body: NewEmailBody): Pick<NewEmail, 'scheduledAt' | 'expiresAt
   return { ...(scheduledAt && { scheduledAt }), ...(expiresAt && { expiresAt }) };
 }
 
-const rfc3339 = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)$/;
+// Date also reads 24:00 and, by its offset, the year 10000, which no RFC 3339 text can say again.
+const rfc3339 = /^\d{4}-\d\d-\d\d[Tt ](?:[01]\d|2[0-3]):\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)$/;
+const lastInstant = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
 function instant(path: string, text: string | undefined): Date | undefined {
   if (text === undefined) return undefined;
@@ -133,7 +142,7 @@ function instant(path: string, text: string | undefined): Date | undefined {
   // Date rolls 30 February over into March.
   const day = Number(text.slice(8, 10));
   const isRealDay = day <= new Date(Date.UTC(Number(text.slice(0, 4)), Number(text.slice(5, 7)), 0)).getUTCDate();
-  if (!rfc3339.test(text) || Number.isNaN(date.getTime()) || !isRealDay) {
+  if (!rfc3339.test(text) || !isRealDay || !(date.getTime() <= lastInstant)) {
     throw fault(path, 'must be an RFC 3339 instant with offset, e.g. 2030-01-31T09:00:00Z');
   }
   return date;

@@ -5,8 +5,10 @@ import { type EmailStatus, emailStatuses } from './email.ts';
 const closed = { additionalProperties: false } as const;
 
 const Address = Type.String({ maxLength: 1_000, examples: ['"Ada Lovelace" <ada@example.com>'] });
-const Addresses = Type.Union([Address, Type.Array(Address, { maxItems: 50 })], {
-  description: 'One address or a list, each `a@b` or `Name <a@b>`',
+// How many there may be is checked later: one limit spans three fields.
+const Addresses = Type.Union([Address, Type.Array(Address)], {
+  description:
+    'One address or a list, each `a@b` or `Name <a@b>`; at most 50 recipients in `to`, `cc` and `bcc` together',
 });
 const Instant = Type.String({ maxLength: 64, description: 'RFC 3339 with offset', examples: ['2030-01-31T09:00:00Z'] });
 const nullable = { type: ['string', 'null'] as ['string', 'null'] };
