@@ -9,10 +9,10 @@ export async function readMessage(envelope: SMTPServerEnvelope, raw: Buffer): Pr
   return {
     mailFrom: envelope.mailFrom ? asOnTheWire(envelope.mailFrom.address) : '',
     rcptTo: envelope.rcptTo.map(({ address }) => asOnTheWire(address)),
-    from: mail?.from && describe(mail.from),
-    subject: mail?.subject,
-    text: mail?.text,
-    html: mail?.html,
+    from: mail.from && describe(mail.from),
+    subject: mail.subject,
+    text: mail.text,
+    html: mail.html,
     raw,
   };
 }
@@ -25,12 +25,29 @@ export function asOnTheWire(address: string): string {
   return `${address.slice(0, at + 1)}${domainToASCII(domain) || domain}`;
 }
 
-async function parse(raw: Buffer): Promise<Email | undefined> {
+type Shown = Partial<Pick<Email, 'from' | 'subject' | 'text' | 'html'>>;
+
+async function parse(raw: Buffer): Promise<Shown> {
   try {
     return await PostalMime.parse(raw, { forceRfc822Attachments: true });
   } catch {
-    return undefined; // nested beyond reason: the source still shows it
+    // Nested or headed beyond reason: who wrote it and about what is shown all the same, the rest by the source.
+    return PostalMime.parse(listedFields(raw)).then(
+      ({ from, subject }) => ({ from, subject }),
+      () => ({}),
+    );
   }
+}
+
+/** The fields that the list of messages shows, as a message without a body. */
+function listedFields(raw: Buffer): Buffer {
+  const head =
+    raw
+      .subarray(0, 1_000_000)
+      .toString('latin1')
+      .split(/\r?\n\r?\n/, 1)[0] ?? '';
+  const fields = ['From', 'Subject'].map((name) => new RegExp(`^${name}:.{0,2000}`, 'im').exec(head)?.[0] ?? '');
+  return Buffer.from(`${fields.filter((one) => one !== '').join('\r\n')}\r\n\r\n`, 'latin1');
 }
 
 function describe(from: Address): string {

@@ -5,7 +5,8 @@ import { testDatabase } from '../../test/support/database.ts';
 import { type CallOptions, call } from '../../test/support/start-postern.ts';
 import { newId } from '../crypto/ids.ts';
 import type { Database } from '../database/database.ts';
-import { type App, buildServer, drain } from '../http/server.ts';
+import { drain } from '../http/drain.ts';
+import { type App, buildServer } from '../http/server.ts';
 import { inboxRoutes } from './routes.ts';
 import { deleteMessages, insertMessages, type ReceivedMessage } from './store.ts';
 
@@ -58,7 +59,9 @@ describe('the dev inbox over HTTP', () => {
       const { body } = await get(`/inbox/messages?to=${encodeURIComponent(to)}`);
       assert.equal(body.data.length, 1, to);
     }
-    assert.deepEqual((await get('/inbox/messages?to=example.com')).body, { data: [], has_more: false });
+    for (const to of ['example.com', '%00']) {
+      assert.deepEqual((await get(`/inbox/messages?to=${to}`)).body, { data: [], has_more: false });
+    }
   });
 
   it('refuses limits and fields that do not exist', async () => {
@@ -98,6 +101,7 @@ describe('the dev inbox over HTTP', () => {
   it("shows a message's HTML where its scripts cannot run", async () => {
     const [id] = await keep(db, { html: `<!doctype html><html><head><title>x</title></head><p>${hostile}</p></html>` });
     const { text, headers } = await get(`/inbox/messages/${id}/html`);
+    assert.equal(headers.get('content-type'), 'text/html; charset=utf-8');
     const policy = headers.get('content-security-policy') ?? '';
     assert.match(policy, /^sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none';/);
     assert.doesNotMatch(policy, /allow-scripts|allow-same-origin|script-src/);

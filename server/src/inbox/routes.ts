@@ -66,7 +66,8 @@ function addMessages(app: App, db: Database): void {
     response: { 200: Type.Object({ data: Type.Array(Message), has_more: Type.Boolean() }) },
   };
   app.get('/inbox/messages', { schema: list }, async ({ query: { to, after, limit = 50 } }) => {
-    const recipient = to === undefined ? undefined : asOnTheWire(to.trim());
+    // Kept addresses hold no NUL, and PostgreSQL refuses to look for one.
+    const recipient = to === undefined ? undefined : asOnTheWire(to.trim().replaceAll('\0', '\uFFFD'));
     const found = await listMessages(db, { to: recipient, after, limit: limit + 1 });
     return { data: found.slice(0, limit).map(toJson), has_more: found.length > limit };
   });
@@ -85,7 +86,8 @@ function addViews(app: App, db: Database): void {
   const summary = (what: string) => ({ summary: `Read one message: ${what}`, tags, params: Params });
   app.get('/inbox/messages/:id/html', { schema: summary('its HTML, for a frame') }, async ({ params }, reply) => {
     const { html, text } = await messageOf(db, params.id);
-    return asHostile(reply).type('text/html').send(framedHtml(html, text));
+    // Said here, since the message's own charset was that of its source.
+    return asHostile(reply).type('text/html; charset=utf-8').send(framedHtml(html, text));
   });
   app.get('/inbox/messages/:id/text', { schema: summary('its text') }, async ({ params }, reply) => {
     const { text } = await messageOf(db, params.id);

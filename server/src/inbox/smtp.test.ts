@@ -63,6 +63,20 @@ describe('the SMTP server of the dev inbox', () => {
     assert.deepEqual(await findSource(db, message.id), raw);
   });
 
+  it('shows sender and subject of what is nested or headed beyond reason', async () => {
+    const nested = Array.from(
+      { length: 1_000 },
+      (_, i) => `Content-Type: multipart/mixed; boundary=b${i}\r\n\r\n--b${i}\r\n`,
+    );
+    const headed = Array.from({ length: 50_000 }, (_, i) => `X-${i}: ${'x'.repeat(50)}\r\n`);
+    for (const [to, rest] of Object.entries({ 'nested@example.com': nested, 'headed@example.com': headed })) {
+      const raw = `From: Ann <a@b.example>\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n${rest.join('')}\r\nx\r\n`;
+      await transport().sendMail({ envelope: { from: 'env@b.example', to }, raw });
+      const [message] = await listMessages(db, { to, limit: 1 });
+      assert.deepEqual([message?.from, message?.subject, message?.text], ['Ann <a@b.example>', 'Grüße', null]);
+    }
+  });
+
   it('takes pipelined messages on one connection, in their order', async () => {
     const mails = [1, 2, 3].map(
       (n) => `MAIL FROM:<a@b.example>\r\nRCPT TO:<pipe@example.com>\r\nDATA\r\nSubject: ${n}\r\n\r\n${n}\r\n.\r\n`,
