@@ -4,7 +4,6 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Server as NetServer } from 'node:net';
 import cors from '@fastify/cors';
 import formbody from '@fastify/formbody';
 import helmet from '@fastify/helmet';
@@ -13,6 +12,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController, t
 import { defineError } from '../errors.ts';
 import { rememberMethods } from './allowed-methods.ts';
 import { documentApi } from './docs.ts';
+import { followConnections } from './drain.ts';
 import { parseJsonBody } from './json-body.ts';
 import { observeRequests } from './metrics.ts';
 import { stylesheet } from './page.ts';
@@ -72,6 +72,7 @@ export async function buildServer({ log, publicUrl, trustProxy, version, routes 
     forceCloseConnections: false,
   }).withTypeProvider<TypeBoxTypeProvider>();
 
+  followConnections(app);
   app.setValidatorCompiler(compileValidator);
   app.setErrorHandler(sendProblem);
   app.setNotFoundHandler(answerUnknown(rememberMethods(app)));
@@ -160,28 +161,4 @@ function countHeader(rawHeaders: string[], name: string): number {
     if (header?.length === name.length && header.toLowerCase() === name) count++;
   }
   return count;
-}
-
-/**
- * Stops accepting, answers what is in flight or still arrives on open connections (telling each to close), and ends.
- * Node's own close() destroys idle keep-alive connections at once, which fails a request that is just on its way.
- */
-export async function drain(app: App): Promise<void> {
-  const { server } = app;
-  app.log.debug('draining');
-  server.prependListener('request', (_request, response) => response.setHeader('Connection', 'close'));
-  const closed = new Promise<void>((done) => {
-    NetServer.prototype.close.call(server, () => done());
-  });
-  const idle = setTimeout(() => {
-    server.closeIdleConnections();
-    sweep = setInterval(() => server.closeIdleConnections(), 100);
-  }, 1_000);
-  let sweep: NodeJS.Timeout | undefined;
-  const force = setTimeout(() => server.closeAllConnections(), 30_000);
-  await closed;
-  clearTimeout(idle);
-  clearInterval(sweep);
-  clearTimeout(force);
-  await app.close();
 }
