@@ -17,7 +17,9 @@ export const httpSettings = {
   }),
   rateLimits: choice('RATE_LIMITS', ['on', 'off'], {
     default: 'on',
-    help: '`off` lifts the limits by source address for load tests, never those by account or code. Refused in production.',
+    help:
+      '`off` lifts the limits by source address for load tests, never those by account or code. Refused in production. ' +
+      'This version limits by account and code only, so it makes no difference yet.',
   }),
 };
 
