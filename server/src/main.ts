@@ -64,8 +64,12 @@ function parseInput(command: Command, args: string[]): Input {
     strict: true,
   });
   const asJson = parsed.values.json === true;
-  const needed = command.positionals?.split(' ').filter((word) => !word.startsWith('[')).length ?? 0;
+  const words = command.positionals?.split(' ') ?? [];
+  const needed = words.filter((word) => !word.startsWith('[')).length;
   if (parsed.positionals.length < needed) throw new UsageError(`${command.positionals} is needed`);
+  // Whoever names two things to delete must not believe that both are gone.
+  const surplus = parsed.positionals[words.length];
+  if (surplus !== undefined) throw new UsageError(`Unexpected argument '${surplus}'`);
   return {
     options: parsed.values as Input['options'],
     positionals: parsed.positionals,

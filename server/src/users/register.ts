@@ -127,5 +127,5 @@ async function whatIsTaken(db: Queryable, { tenantId, emailNormalized }: NewUser
 
 function takenField(path: 'email' | 'username') {
   const message = path === 'email' ? 'this address is registered already' : 'this username is taken';
-  return { detail: `In the body: ${path}: ${message}.`, errors: [{ path, message }] };
+  return { detail: `${path}: ${message}.`, errors: [{ path, message }] };
 }

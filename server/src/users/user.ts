@@ -93,7 +93,7 @@ export function normalizeUsername(text: string): string {
 }
 
 export function invalidField(path: string, message: string) {
-  return invalidRequest({ detail: `In the body: ${path}: ${message}`, errors: [{ path, message }] });
+  return invalidRequest({ detail: `${path}: ${message}`, errors: [{ path, message }] });
 }
 
 /**
