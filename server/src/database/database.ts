@@ -56,3 +56,8 @@ export function violatedConstraint(error: unknown): string | undefined {
   if (error instanceof postgres.PostgresError && error.code === '23505') return error.constraint_name;
   return undefined;
 }
+
+/** Whether a lock was not to be had within `lock_timeout`. */
+export function isLockTimeout(error: unknown): boolean {
+  return error instanceof postgres.PostgresError && error.code === '55P03';
+}
