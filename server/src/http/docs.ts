@@ -1,6 +1,7 @@
 /** `/openapi.json` and the try-it-out pages at `/docs`, both from the routes' own schemas. */
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
+import type { FastifySchema, RouteOptions } from 'fastify';
 import type { App } from './server.ts';
 
 const logo =
@@ -16,6 +17,7 @@ export async function documentApi(
       info: {
         title: 'Postern',
         version,
+        license: { name: 'MIT', identifier: 'MIT' },
         description:
           'Users and mail for an application. Every error is `application/problem+json` with a stable `code`; ' +
           'OAuth endpoints answer in the form of RFC 6749.',
@@ -33,6 +35,7 @@ export async function documentApi(
         },
       },
     },
+    transform: ({ schema, url, route }) => ({ schema: complete(schema, route), url }),
     refResolver: { buildLocalReference: (schema, _base, _fragment, i) => String(schema.$id ?? `def-${i}`) },
   });
   await app.register(swaggerUi, {
@@ -46,4 +49,30 @@ export async function documentApi(
     uiConfig: { tryItOutEnabled: true, persistAuthorization: false },
   });
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
+}
+
+const problem = {
+  description: 'An error',
+  content: { 'application/problem+json': { schema: { $ref: 'Problem#' } } },
+};
+const oauthError = {
+  description: 'An error, in the form of RFC 6749',
+  type: 'object',
+  properties: { error: { type: 'string' }, error_description: { type: 'string' } },
+};
+
+/** Adds what follows from the route itself: its name, whether it takes a credential, and how it fails. */
+function complete(schema: FastifySchema | undefined, { method, url, onRequest }: RouteOptions): FastifySchema {
+  if (schema === undefined || schema.hide === true) return { ...schema, hide: true };
+  const words = `${[method].flat()[0]?.toLowerCase()} ${url}`.match(/[a-z]+/gi) ?? [];
+  return {
+    operationId: words.map((word, i) => (i === 0 ? word : word.charAt(0).toUpperCase() + word.slice(1))).join(''),
+    // A hook before the body is read is one that asks for a credential: `needs()`.
+    security: onRequest === undefined ? [] : [{ bearer: [] }],
+    ...schema,
+    response: {
+      ...(schema.response as object | undefined),
+      default: /^.oauth|^.authorize/.test(url) ? oauthError : problem,
+    },
+  };
 }

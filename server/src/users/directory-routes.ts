@@ -73,13 +73,13 @@ export function directoryRoutes(world: UserWorld): Routes {
       },
       async (request, reply) => {
         const { email, server } = request.query;
+        const caller = await identify(world, request, server);
         if (email === undefined) {
           throw invalidRequest({
             detail: 'In the query: email is required.',
             errors: [{ path: 'email', message: 'is required' }],
           });
         }
-        const caller = await identify(world, request, server);
         await slugWithin(world, caller, server);
         await deleteUser(world, await oneUser(world, caller, email, 'users:write'), caller.name);
         return reply.code(204).send(null);

@@ -5,6 +5,14 @@ import { after, before, describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { type CallOptions, type Postern, startPostern } from '../support/start-postern.ts';
 
+interface Operation {
+  operationId?: string;
+  summary?: string;
+  tags?: string[];
+  security: object[];
+  responses: Record<string, object>;
+}
+
 const password = 'Password@123';
 
 describe('the HTTP door', () => {
@@ -168,6 +176,26 @@ describe('the HTTP door', () => {
     assert.match(await read(basic), /^HTTP\/1.1 200 /);
     for (const two of [basic + basic, `${basic}authorization: Basic eDp5\r\n`, `${basic}Authorization: Bearer x\r\n`]) {
       assert.match(await read(two), /^HTTP\/1.1 400 /);
+    }
+  });
+
+  it('documents of every call what credential it takes and how it fails, as it is', async () => {
+    const { body } = await postern.call('GET', '/openapi.json');
+    assert.equal(body.openapi, '3.1.0');
+    const ids = new Set<string>();
+    for (const [path, operations] of Object.entries<Record<string, Operation>>(body.paths)) {
+      for (const [method, operation] of Object.entries(operations)) {
+        const label = `${method} ${path}`;
+        assert.ok(operation.operationId && !ids.has(operation.operationId), label);
+        ids.add(operation.operationId);
+        assert.ok(operation.summary && operation.tags?.length === 1, label);
+        assert.ok(operation.responses.default, label);
+        if (path.startsWith('/oauth') || path === '/authorize') continue;
+        const reply = await postern.call(method.toUpperCase(), path.replace(/\{\w+\}/g, crypto.randomUUID()));
+        const isOpen = operation.security.length === 0 || operation.security.some((one) => !Object.keys(one).length);
+        if (isOpen) assert.notEqual(reply.status, 401, label);
+        else assert.equal(reply.status, 401, `${label} ${reply.text}`);
+      }
     }
   });
 
