@@ -25,7 +25,7 @@ export async function compose(secrets: Secrets, letter: LetterRow): Promise<{ fr
     to: to.length === 0 && cc.length === 0 ? 'undisclosed recipients:;' : to,
     ...(cc.length > 0 && { cc }),
     ...(letter.reply_to && { replyTo: letter.reply_to.map((one) => named(parseMailbox(one))) }),
-    subject,
+    subject: subjectLine(subject),
     ...(text !== undefined && { text }),
     ...(html !== undefined && { html }),
     ...(letter.headers && { headers: letter.headers }),
@@ -35,6 +35,16 @@ export async function compose(secrets: Secrets, letter: LetterRow): Promise<{ fr
     disableUrlAccess: true,
   });
   return { from: from.address, raw: await message.compile().build() };
+}
+
+/**
+ * ASCII goes as it is, but for what a reader would take for an encoded word, and for words that no line could hold
+ * (RFC 5322 2.1.1). Everything else is encoded and folded by the composer.
+ */
+function subjectLine(subject: string): string {
+  if (!/=\?|\S{76}/.test(subject) || /[^\x20-\x7e]/.test(subject)) return subject;
+  const pieces = subject.match(/.{1,45}/g) ?? [];
+  return pieces.map((piece) => `=?UTF-8?B?${Buffer.from(piece).toString('base64')}?=`).join(' ');
 }
 
 function contentOf(secrets: Secrets, letter: LetterRow): Content {

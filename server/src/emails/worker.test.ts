@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
-import { after, before, describe, it } from 'node:test';
+import { after, before, beforeEach, describe, it } from 'node:test';
 import pino from 'pino';
 import PostalMime from 'postal-mime';
 import { testDatabase } from '../../test/support/database.ts';
@@ -29,6 +29,8 @@ describe('a mail worker', () => {
     db = database.db;
   });
   after(() => database.close());
+  // The same addresses bounce in several tests.
+  beforeEach(() => db`DELETE FROM suppressions`);
 
   const submit = async (...emails: Partial<NewEmail>[]) =>
     submitEmails(
@@ -415,6 +417,38 @@ describe('a mail worker', () => {
       'to',
       'x-note',
     ]);
+    await worker.stop();
+    await sink.close();
+  });
+
+  it('folds what is long, and lets nothing that was given pass for an encoded word', async () => {
+    const sink = await startSink();
+    const subjects = [
+      'x'.repeat(998),
+      '=?utf-8?q?=0d=0aBcc:_x@evil?=',
+      `${'y'.repeat(200)} and words`,
+      '😀'.repeat(400),
+    ];
+    await submit(...subjects.map((subject) => ({ subject })));
+    const worker = startWorker([sink.url]);
+    await waitFor(() => sink.received.length === subjects.length, { what: 'the letters' });
+    const parsed = await Promise.all(sink.received.map(({ raw }) => PostalMime.parse(raw)));
+    assert.deepEqual(new Set(parsed.map(({ subject }) => subject)), new Set(subjects));
+    for (const { raw } of sink.received) assert.doesNotMatch(raw.split('\r\n\r\n')[0] ?? '', /^.{79}/m);
+    await worker.stop();
+    await sink.close();
+  });
+
+  it('writes down a long reply, cut between characters', async () => {
+    const sink = await startSink({
+      onMessage: () => {
+        throw new Refusal(550, `5.7.1 ${'x'.repeat(989)}${'😀'.repeat(50)}`);
+      },
+    });
+    const [email] = await submit({});
+    const worker = startWorker([sink.url]);
+    const failed = await untilStatus(email?.id ?? '', 'failed');
+    assert.match(failed.recipients[0]?.last_reply?.text ?? '', /^x{989}😀{5}/u);
     await worker.stop();
     await sink.close();
   });

@@ -162,14 +162,15 @@ function resultsOfFailure(error: SmtpError, recipients: string[], isRead: boolea
 
 function refusalOf(address: string, error: SmtpError, final: 'bounced' | 'failed'): RecipientResult {
   const code = error.responseCode;
-  // Without a code it is ours: larger than the relay says it takes. 503 is about the session, not about the letter.
-  const isFinal = code === undefined || (code >= 500 && code !== 503);
+  // Without a reply it is ours: larger than the relay says it takes. One without a code says nothing of the letter, and
+  // 503 is about the session.
+  const isFinal = code === undefined ? error.response === undefined : code >= 500 && code !== 503;
   return { address, outcome: isFinal ? final : 'deferred', reply: replyOf(error) };
 }
 
 export function replyOf(error: SmtpError): Reply {
   if (error.response) return parseReply(error.response);
-  return { code: null, enhanced: null, text: error.message.slice(0, 1_000) };
+  return { code: null, enhanced: null, text: brief(error.message) };
 }
 
 /** Takes `250-2.1.5 first line` and its continuation apart (RFC 5321 4.2.1, RFC 2034). */
@@ -183,7 +184,11 @@ export function parseReply(response: string): Reply {
   return {
     code: first ? Number(first[1]) : null,
     enhanced: first?.[2] ?? null,
-    // PostgreSQL keeps no NUL, and history needs no essay.
-    text: (first ? text : response).replaceAll('\0', '').slice(0, 1_000),
+    text: brief(first ? text : response),
   };
+}
+
+/** History needs no essay, and PostgreSQL keeps neither NUL nor the half of a character that was cut in two. */
+function brief(text: string): string {
+  return text.replaceAll('\0', '').slice(0, 1_000).toWellFormed();
 }
