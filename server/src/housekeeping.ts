@@ -3,16 +3,18 @@ import type { Logger } from 'pino';
 import { purgeChallenges } from './challenges/store.ts';
 import { type Database, isUnavailable } from './database/database.ts';
 import { createPartitions } from './database/migrate.ts';
+import { foldCounters } from './emails/counters.ts';
 import { purgeIdempotencyKeys } from './http/idempotency.ts';
 import { purgeSessions } from './sessions/store.ts';
 import { purgeEmailChanges } from './users/email-change-store.ts';
 
 const everyMs = 3_600_000;
+const tasks = [createPartitions, purgeChallenges, purgeEmailChanges, purgeSessions, purgeIdempotencyKeys, foldCounters];
 
 /** Every node does it; twice does no harm. Returns how to stop. */
 export function keepHouse({ db, log }: { db: Database; log: Logger }): () => Promise<void> {
   const round = async () => {
-    for (const task of [createPartitions, purgeChallenges, purgeEmailChanges, purgeSessions, purgeIdempotencyKeys]) {
+    for (const task of tasks) {
       try {
         await task(db);
       } catch (error) {

@@ -15,9 +15,11 @@ import type { Database, Queryable, Transaction } from './database/database.ts';
 import { isMigrated, migrate } from './database/migrate.ts';
 import { type OpenDatabase, openDatabase } from './database/open.ts';
 import { makeAcceptor } from './emails/accept.ts';
+import { normalizeEmail, parseAddress } from './emails/address.ts';
 import { anonymizeEmails } from './emails/anonymize.ts';
 import type { NewEmail } from './emails/email.ts';
 import { emailRoutes } from './emails/routes.ts';
+import { statsRoutes } from './emails/stats-routes.ts';
 import { queueDepth } from './emails/store.ts';
 import { submitEmails } from './emails/submit.ts';
 import { keepHouse } from './housekeeping.ts';
@@ -36,6 +38,7 @@ import { endSessions } from './sessions/logout.ts';
 import { startRevocations } from './sessions/revocations.ts';
 import { sessionRoutes } from './sessions/routes.ts';
 import { startWorker, startWorkerThread } from './start-worker.ts';
+import { suppressionRoutes } from './suppressions/routes.ts';
 import { ensureDefaultTenant, openTenantDirectory } from './tenants/tenants.ts';
 import { bootstrapAdmin } from './users/bootstrap.ts';
 import { userRoutes } from './users/routes.ts';
@@ -120,6 +123,8 @@ async function startHttp(parts: HttpParts): Promise<string> {
       sessionRoutes(world),
       oauthRoutes(world),
       emailRoutes(world),
+      statsRoutes(world),
+      suppressionRoutes({ ...world, parseAddress, normalizeEmail }),
       ...(inbox ? [inboxRoutes({ db })] : []),
     ],
   });

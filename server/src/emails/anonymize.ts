@@ -1,5 +1,6 @@
 import { newId } from '../crypto/ids.ts';
 import type { Queryable } from '../database/database.ts';
+import { countRecipients } from './counters.ts';
 
 /** Nobody's address: RFC 2606 keeps `.invalid` unused. */
 const nobody = 'deleted@deleted.invalid';
@@ -24,14 +25,21 @@ export async function anonymizeEmails(
 async function eraseRecipient(db: Queryable, tenantId: string, userId: string, address: string): Promise<string[]> {
   const rows = await db<{ email_id: string }[]>`
     WITH theirs AS (
-      SELECT r.email_id, r.position, r.address FROM emails e JOIN email_recipients r ON r.email_id = e.id
+      SELECT r.email_id, r.position, r.address, r.status, e.tenant_id
+      FROM emails e JOIN email_recipients r ON r.email_id = e.id
       WHERE e.user_id = ${userId} AND e.tenant_id = ${tenantId}
       UNION
-      SELECT r.email_id, r.position, r.address FROM email_recipients r JOIN emails e ON e.id = r.email_id
+      SELECT r.email_id, r.position, r.address, r.status, e.tenant_id
+      FROM email_recipients r JOIN emails e ON e.id = r.email_id
       WHERE lower(r.address) = lower(${address}) AND e.tenant_id = ${tenantId}
     ), events AS (
       UPDATE email_events v SET recipient = ${nobody}, data = NULL FROM theirs
       WHERE v.email_id = theirs.email_id AND v.recipient = theirs.address
+    ), counters AS (
+      ${db.unsafe(
+        countRecipients(`SELECT tenant_id, now() AS at, 'canceled' AS type FROM theirs
+                         WHERE status IN ('scheduled', 'queued', 'sending', 'deferred')`),
+      )}
     )
     UPDATE email_recipients r SET
       address = ${nobody}, name = NULL, reply_text = NULL, next_attempt_at = NULL,

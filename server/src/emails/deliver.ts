@@ -3,7 +3,7 @@ import type { Secrets } from '../crypto/secrets.ts';
 import type { Delivery, Transport } from '../transport/transport.ts';
 import { compose } from './compose.ts';
 import type { Settlement } from './delivery-store.ts';
-import { endWithoutAttempt, type HeldLetter, isOpen, settlementOf } from './outcome.ts';
+import { endWithoutAttempt, type HeldLetter, isToBeTried, settlementOf } from './outcome.ts';
 
 interface Parts {
   transport: Transport;
@@ -39,10 +39,17 @@ export async function deliver(
     const reason = `poison: claimed ${claim.claims} times without an outcome; POST /emails/{id}/retry queues it again`;
     return { settlement: endWithoutAttempt(letter, 'failed', reason, new Date()), reached: undefined };
   }
+  const recipients = letter.recipients.filter(isToBeTried).map(({ address }) => address);
+  if (recipients.length === 0) {
+    // All were suppressed since the letter was accepted.
+    return {
+      settlement: settlementOf(letter, { results: [], reached: true }, new Date(), Math.random()),
+      reached: undefined,
+    };
+  }
   let delivery: Delivery;
   try {
     const { from, raw } = await compose(secrets, letter);
-    const recipients = letter.recipients.filter(isOpen).map(({ address }) => address);
     delivery = await transport.send({ from, recipients, raw });
   } catch (error) {
     // Composing or our own code failed: to try again later is all that can be done about it.

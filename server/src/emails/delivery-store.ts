@@ -3,7 +3,9 @@
  * with partitions the planner must also see which of them the ids are in.
  */
 import type { Database } from '../database/database.ts';
+import { type SuppressionReason, suppressBounced, suppressionOf } from '../suppressions/suppression.ts';
 import { notReached } from '../transport/transport.ts';
+import { countRecipients } from './counters.ts';
 import type { EmailStatus, OnUncertain } from './email.ts';
 
 export interface LetterRow {
@@ -28,6 +30,8 @@ export interface LetterRecipient {
   address: string;
   name: string | null;
   status: EmailStatus;
+  /** Why the tenant sends nothing to this address, if so. */
+  suppression: SuppressionReason | null;
 }
 
 /**
@@ -39,7 +43,9 @@ export async function loadLetters(db: Database, ids: string[], maxBytes: number)
     `SELECT id, message_id, mail_from, subject, on_uncertain, created_at, expires_at, reply_to, headers, text_body,
             html_body, sealed,
             (SELECT json_agg(json_build_object('position', r.position, 'kind', r.kind, 'address', r.address,
-                                               'name', r.name, 'status', r.status) ORDER BY r.position)
+                                               'name', r.name, 'status', r.status,
+                                               'suppression', ${suppressionOf('letter.tenant_id', 'r.address')})
+                             ORDER BY r.position)
              FROM email_recipients r WHERE r.email_id = letter.id) AS recipients
      FROM (
        SELECT e.*, b.reply_to, b.headers, b.text_body, b.html_body, b.sealed, size.bytes, wanted.place,
@@ -77,8 +83,12 @@ export interface Settlement {
     reply_enhanced: string | null;
     reply_text: string | null;
     next_attempt_at: string | null;
+    /** Where it is not the letter's: nobody was asked to take it for this one. */
+    attempts?: 0;
   }[];
   events: { id: string; type: string; at: string; recipient: string | null; data: Record<string, unknown> | null }[];
+  /** Addresses that were refused for good, with the reply. */
+  refused: { address: string; detail: string }[];
 }
 
 /**
@@ -92,6 +102,7 @@ export async function writeSettlements(db: Database, settlements: Settlement[]):
     recipients.map((one) => ({ email_id: letter.id, attempts: letter.attempts, ...one })),
   );
   const events = settlements.flatMap(({ letter, events }) => events.map((one) => ({ email_id: letter.id, ...one })));
+  const refused = settlements.flatMap(({ letter, refused }) => refused.map((one) => ({ email_id: letter.id, ...one })));
   const rows: { email_id: string }[] = await db.unsafe(
     `WITH letter AS MATERIALIZED (
        SELECT * FROM json_to_recordset($1::text::json) AS t (
@@ -99,13 +110,13 @@ export async function writeSettlements(db: Database, settlements: Settlement[]):
      ), ended AS (
        DELETE FROM email_queue q USING letter l
        WHERE q.email_id = l.id AND q.lease_token = l.lease_token AND l.run_at IS NULL
-       RETURNING q.email_id, l.status, l.has_seal
+       RETURNING q.email_id, q.tenant_id, l.status, l.has_seal
      ), retimed AS (
        UPDATE email_queue q
        SET run_at = l.run_at, lease_token = NULL, claims = 0, attempts = q.attempts + l.attempts
        FROM letter l
        WHERE q.email_id = l.id AND q.lease_token = l.lease_token AND l.run_at IS NOT NULL
-       RETURNING q.email_id, l.status, false AS has_seal
+       RETURNING q.email_id, q.tenant_id, l.status, false AS has_seal
      ), held AS MATERIALIZED (
        SELECT * FROM ended UNION ALL SELECT * FROM retimed
      ), recipients AS (
@@ -117,12 +128,24 @@ export async function writeSettlements(db: Database, settlements: Settlement[]):
               reply_code smallint, reply_enhanced text, reply_text text)
        JOIN held USING (email_id)
        WHERE r.email_id = t.email_id AND r.position = t.position AND r.status IN ('scheduled', 'queued', 'deferred')
-     ), events AS (
-       INSERT INTO email_events (email_id, id, type, at, recipient, data)
-       SELECT email_id, t.id, t.type, t.at, t.recipient, t.data
+     ), event AS MATERIALIZED (
+       SELECT held.tenant_id, t.*
        FROM json_to_recordset($3::text::json) AS t (
               email_id uuid, id uuid, type text, at timestamptz, recipient text, data jsonb)
        JOIN held USING (email_id)
+     ), events AS (
+       INSERT INTO email_events (email_id, id, type, at, recipient, data)
+       SELECT email_id, id, type, at, recipient, data FROM event
+     ), suppressed AS (
+       ${suppressBounced(`
+         SELECT held.tenant_id, t.address, t.detail, email_id
+         FROM json_to_recordset($4::text::json) AS t (email_id uuid, address text, detail text)
+         JOIN held USING (email_id)`)}
+     ), counters AS (
+       ${countRecipients(`
+         SELECT tenant_id, at,
+                CASE type WHEN 'email.delivery_delayed' THEN 'deferred' ELSE substr(type, length('email.') + 1) END AS type
+         FROM event`)}
      ), seals AS (
        UPDATE email_bodies b SET sealed = NULL FROM held WHERE held.has_seal AND b.email_id = held.email_id
      ), emails AS (
@@ -130,7 +153,7 @@ export async function writeSettlements(db: Database, settlements: Settlement[]):
        WHERE e.id = held.email_id AND e.status <> held.status AND e.status IN ('scheduled', 'queued', 'deferred')
      )
      SELECT email_id FROM held`,
-    [JSON.stringify(letters), JSON.stringify(recipients), JSON.stringify(events)],
+    [JSON.stringify(letters), JSON.stringify(recipients), JSON.stringify(events), JSON.stringify(refused)],
   );
   return new Set(rows.map((row) => row.email_id));
 }

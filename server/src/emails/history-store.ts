@@ -144,7 +144,7 @@ async function findEvents(db: Queryable, id: string): Promise<EmailDetail['event
     data: Record<string, unknown> | null;
   }
   const rows = await db<Row[]>`
-    SELECT type, at, recipient, data FROM email_events WHERE email_id = ${id} ORDER BY at, id`;
+    SELECT type, at, recipient, data FROM email_events WHERE email_id = ${id} ORDER BY at, recipient NULLS FIRST, id`;
   return rows.map(({ type, at, recipient, data }) => ({
     type,
     at: at.toISOString(),

@@ -1,9 +1,10 @@
 /** What an attempt means for a letter and its recipients. Nothing here touches the database. */
 import { newId } from '../crypto/ids.ts';
 import type { ClaimedEmail } from '../queue/queue.ts';
-import type { Delivery, RecipientResult } from '../transport/transport.ts';
+import type { Delivery, RecipientResult, Reply } from '../transport/transport.ts';
 import type { LetterRecipient, LetterRow, Settlement } from './delivery-store.ts';
 import type { EmailStatus } from './email.ts';
+import { refusesAddress } from './hard-bounce.ts';
 import { nextAttemptAt } from './retry-policy.ts';
 
 /** A letter in the hands of a worker. */
@@ -13,6 +14,11 @@ const open: ReadonlySet<EmailStatus> = new Set(['scheduled', 'queued', 'sending'
 
 export function isOpen({ status }: { status: EmailStatus }): boolean {
   return open.has(status);
+}
+
+/** Those the next attempt is for. */
+export function isToBeTried(recipient: LetterRecipient): boolean {
+  return isOpen(recipient) && recipient.suppression === null;
 }
 
 /** What the attempt `delivery` makes of the letter's open recipients. */
@@ -25,31 +31,66 @@ export function settlementOf(letter: HeldLetter, { results }: Delivery, now: Dat
     random,
   });
   const byAddress = new Map(results.map((result) => [result.address, result]));
-  const changes = letter.recipients.filter(isOpen).map((recipient) => {
+  const changes = letter.recipients.filter(isToBeTried).map((recipient) => {
     const result = byAddress.get(recipient.address) ?? unanswered(recipient);
     return { recipient, result, ...judge(letter, result, next) };
   });
+  const suppressed = letter.recipients.filter((one) => isOpen(one) && !isToBeTried(one));
   const settlement = build(
     letter,
     1,
-    changes.map(({ recipient, result: { reply }, status }) => ({
-      position: recipient.position,
-      status,
-      reply_code: reply.code,
-      reply_enhanced: reply.enhanced,
-      reply_text: reply.text,
-      next_attempt_at: status === 'deferred' ? (next?.toISOString() ?? null) : null,
-    })),
+    [
+      ...changes.map(({ recipient, result: { reply }, status }) => ({
+        position: recipient.position,
+        status,
+        reply_code: reply.code,
+        reply_enhanced: reply.enhanced,
+        reply_text: reply.text,
+        next_attempt_at: status === 'deferred' ? (next?.toISOString() ?? null) : null,
+      })),
+      ...suppressed.map(withoutAttempt),
+    ],
     next,
   );
-  settlement.events = changes.map(({ recipient, result: { reply }, status, event }) => ({
-    id: newId(),
-    type: event,
-    at: now.toISOString(),
-    recipient: recipient.address,
-    data: { ...reply, ...(status === 'deferred' && next ? { next_attempt_at: next.toISOString() } : {}) },
-  }));
+  settlement.events = [
+    ...changes.map(({ recipient, result: { reply }, status, event }) =>
+      eventOf(event, recipient, now, {
+        ...reply,
+        ...(status === 'deferred' && next ? { next_attempt_at: next.toISOString() } : {}),
+      }),
+    ),
+    ...suppressed.map((one) => eventOf('email.suppressed', one, now, { reason: one.suppression })),
+  ];
+  settlement.refused = changes
+    .filter(({ result: { reply }, status }) => status === 'bounced' && refusesAddress(reply))
+    .map(({ recipient: { address }, result: { reply } }) => ({ address, detail: replyLine(reply) }));
   return settlement;
+}
+
+function eventOf(
+  type: string,
+  { address }: LetterRecipient,
+  now: Date,
+  data: Record<string, unknown>,
+): Settlement['events'][number] {
+  return { id: newId(), type, at: now.toISOString(), recipient: address, data };
+}
+
+/** Somebody put the address on the list after the letter was accepted. */
+function withoutAttempt({ position }: LetterRecipient): Settlement['recipients'][number] {
+  return {
+    position,
+    status: 'suppressed',
+    reply_code: null,
+    reply_enhanced: null,
+    reply_text: null,
+    next_attempt_at: null,
+    attempts: 0,
+  };
+}
+
+function replyLine({ code, enhanced, text }: Reply): string {
+  return [code, enhanced, text].filter((part) => part !== null && part !== '').join(' ');
 }
 
 /** The end of a letter that is not tried any more: its time is over, or it has killed its worker too often. */
@@ -73,13 +114,7 @@ export function endWithoutAttempt(
     })),
     undefined,
   );
-  settlement.events = changed.map(({ address }) => ({
-    id: newId(),
-    type: `email.${status}`,
-    at: now.toISOString(),
-    recipient: address,
-    data: { reason },
-  }));
+  settlement.events = changed.map((one) => eventOf(`email.${status}`, one, now, { reason }));
   return settlement;
 }
 
@@ -122,23 +157,17 @@ function build(
     },
     recipients,
     events: [],
+    refused: [],
   };
 }
 
 // Gravest first: a letter shows what someone may have to see to. While a recipient is still tried, it is `deferred`.
-const gravest: EmailStatus[] = [
-  'deferred',
-  'uncertain',
-  'failed',
-  'bounced',
-  'expired',
-  'complained',
-  'suppressed',
-  'canceled',
-];
+const gravest: EmailStatus[] = ['deferred', 'uncertain', 'failed', 'bounced', 'expired', 'complained', 'canceled'];
 
-/** The letter's status, from those of its recipients. */
-export function aggregate(statuses: EmailStatus[]): EmailStatus {
+/** The letter's status, from those of its recipients; of the suppressed ones only where there are no others. */
+export function aggregate(all: EmailStatus[]): EmailStatus {
+  const statuses: EmailStatus[] = all.filter((one) => one !== 'suppressed');
+  if (statuses.length === 0) return 'suppressed';
   return (
     gravest.find((one) => statuses.includes(one)) ??
     (statuses.every((one) => one === 'delivered') ? 'delivered' : 'sent')

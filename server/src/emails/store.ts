@@ -1,5 +1,7 @@
 /** SQL of accepting letters, of their history, and of what callers may still change about them. */
 import type { Queryable } from '../database/database.ts';
+import { suppressionOf } from '../suppressions/suppression.ts';
+import { countRecipients } from './counters.ts';
 import type { Lane, OnUncertain, Tag } from './email.ts';
 
 export const laneNumbers: Record<Lane, number> = { otp: 0, transactional: 1, bulk: 2 };
@@ -41,6 +43,8 @@ export interface RecipientRow {
 
 /**
  * Writes a batch in one statement. Rows travel as JSON: measured as fast as `unnest` over twenty arrays, and JSON has no opinion about nulls, quotes and braces.
+ *
+ * A recipient whom the tenant has suppressed is written as such, and a letter to none but those ends here.
  */
 export async function insertEmails(db: Queryable, emails: EmailRow[], recipients: RecipientRow[]): Promise<void> {
   await db`
@@ -50,29 +54,50 @@ export async function insertEmails(db: Queryable, emails: EmailRow[], recipients
         lane text, lane_number smallint, status text, tags jsonb, metadata jsonb, on_uncertain text,
         created_at timestamptz, scheduled_at timestamptz, expires_at timestamptz, reply_to text[], headers jsonb,
         text_body text, html_body text, sealed bytea, event_id uuid)
+    ), recipient AS MATERIALIZED (
+      SELECT t.*, input.tenant_id, input.created_at,
+             ${db.unsafe(suppressionOf('input.tenant_id', 't.address'))} AS suppression
+      FROM json_to_recordset(${JSON.stringify(recipients)}::text::json) AS t (
+        email_id uuid, position smallint, kind text, address text, name text, status text)
+      JOIN input ON input.id = t.email_id
+    ), ended AS MATERIALIZED (
+      SELECT email_id FROM recipient GROUP BY email_id HAVING bool_and(suppression IS NOT NULL)
     ), letters AS (
       INSERT INTO emails (id, tenant_id, user_id, submitted_by, message_id, mail_from, subject, lane, status, tags,
                           metadata, on_uncertain, created_at, scheduled_at, expires_at)
-      SELECT id, tenant_id, user_id, submitted_by, message_id, mail_from, subject, lane, status, tags,
-             metadata, on_uncertain, created_at, scheduled_at, expires_at
+      SELECT id, tenant_id, user_id, submitted_by, message_id, mail_from, subject, lane,
+             CASE WHEN id IN (TABLE ended) THEN 'suppressed' ELSE status END,
+             tags, metadata, on_uncertain, created_at, scheduled_at, expires_at
       FROM input
     ), bodies AS (
       INSERT INTO email_bodies (email_id, reply_to, headers, text_body, html_body, redacted, sealed)
-      SELECT id, reply_to, headers, text_body, html_body, sealed IS NOT NULL, sealed FROM input
+      SELECT id, reply_to, headers, text_body, html_body, sealed IS NOT NULL,
+             CASE WHEN id NOT IN (TABLE ended) THEN sealed END
+      FROM input
     ), queued AS (
       INSERT INTO email_queue (email_id, tenant_id, lane, run_at, expires_at)
       -- Due by the database's clock, which is the one that claims.
       SELECT id, tenant_id, lane_number, coalesce(scheduled_at, now()), expires_at FROM input
+      WHERE id NOT IN (TABLE ended)
     ), events AS (
-      INSERT INTO email_events (email_id, id, type, at, data)
-      SELECT id, event_id, 'email.queued', created_at,
+      INSERT INTO email_events (email_id, id, type, at, recipient, data)
+      SELECT id, event_id, 'email.queued', created_at, NULL,
              CASE WHEN scheduled_at IS NOT NULL THEN jsonb_build_object('scheduled_at', scheduled_at) END
-      FROM input
+      FROM input WHERE id NOT IN (TABLE ended)
+      UNION ALL
+      SELECT email_id, gen_random_uuid(), 'email.suppressed', created_at, address,
+             jsonb_build_object('reason', suppression)
+      FROM recipient WHERE suppression IS NOT NULL
+    ), counters AS (
+      ${db.unsafe(
+        countRecipients(`
+          SELECT tenant_id, created_at AS at, CASE WHEN suppression IS NULL THEN 'queued' ELSE 'suppressed' END AS type
+          FROM recipient`),
+      )}
     )
     INSERT INTO email_recipients (email_id, position, kind, address, name, status)
-    SELECT email_id, position, kind, address, name, status
-    FROM json_to_recordset(${JSON.stringify(recipients)}::text::json) AS t (
-      email_id uuid, position smallint, kind text, address text, name text, status text)`;
+    SELECT email_id, position, kind, address, name, CASE WHEN suppression IS NULL THEN status ELSE 'suppressed' END
+    FROM recipient`;
 }
 
 /** Letters not at their end, by lane and whether they are due: what an operator watches. */
@@ -93,9 +118,13 @@ export async function cancelEmail(db: Queryable, id: string, eventId: string): P
     WITH taken AS (
       DELETE FROM email_queue q USING emails e
       WHERE q.email_id = ${id} AND e.id = ${id} AND q.lease_token IS NULL AND e.status IN ('scheduled', 'queued')
-      RETURNING q.email_id
+      RETURNING q.email_id, q.tenant_id
     ), recipients AS (
-      UPDATE email_recipients r SET status = 'canceled', next_attempt_at = NULL FROM taken WHERE r.email_id = taken.email_id
+      UPDATE email_recipients r SET status = 'canceled', next_attempt_at = NULL FROM taken
+      WHERE r.email_id = taken.email_id AND r.status IN ('scheduled', 'queued')
+      RETURNING taken.tenant_id
+    ), counters AS (
+      ${db.unsafe(countRecipients(`SELECT tenant_id, now() AS at, 'canceled' AS type FROM recipients`))}
     ), bodies AS (
       UPDATE email_bodies b SET sealed = NULL FROM taken WHERE b.email_id = taken.email_id AND b.sealed IS NOT NULL
     ), events AS (
@@ -131,10 +160,13 @@ export async function reopenEmail(db: Queryable, id: string, eventId: string): P
       SELECT id, tenant_id, CASE lane WHEN 'otp' THEN 0 WHEN 'transactional' THEN 1 ELSE 2 END, now(), expires_at
       FROM letter
       ON CONFLICT (email_id) DO NOTHING
-      RETURNING email_id
+      RETURNING email_id, tenant_id
     ), recipients AS (
       UPDATE email_recipients r SET status = 'queued' FROM queued
       WHERE r.email_id = queued.email_id AND r.status IN ('failed', 'bounced', 'uncertain')
+      RETURNING queued.tenant_id
+    ), counters AS (
+      ${db.unsafe(countRecipients(`SELECT tenant_id, now() AS at, 'queued' AS type FROM recipients`))}
     ), events AS (
       INSERT INTO email_events (email_id, id, type, at, data)
       SELECT email_id, ${eventId}, 'email.queued', now(), '{"reason": "retry"}' FROM queued

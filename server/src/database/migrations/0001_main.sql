@@ -235,6 +235,34 @@ CREATE TABLE email_queue (
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX email_queue_due ON email_queue (lane, run_at);
 
+-- Addresses that a tenant sends nothing to.
+CREATE TABLE suppressions (
+  tenant_id          uuid NOT NULL,
+  -- What recipients are compared with: lower case.
+  address_normalized text NOT NULL,
+  address            text NOT NULL,
+  reason             text NOT NULL CHECK (reason IN ('bounced', 'manual', 'complained', 'unsubscribed')),
+  -- The reply that refused it, or what whoever listed it has to say.
+  detail             text,
+  -- The letter it was listed over.
+  email_id           uuid,
+  created_at         timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (tenant_id, address_normalized)
+);
+
+-- What became of recipients, counted by the hour as it is written into history.
+CREATE TABLE email_counters (
+  tenant_id uuid NOT NULL,
+  hour      timestamptz NOT NULL,
+  -- A status of recipients.
+  type      text NOT NULL,
+  -- Of the connection that counted, so that concurrent writers do not wait for one row. Folded into 0 later.
+  shard     smallint NOT NULL,
+  count     bigint NOT NULL,
+  PRIMARY KEY (tenant_id, hour, type, shard)
+) WITH (fillfactor = 50);
+CREATE INDEX email_counters_unfolded ON email_counters (hour) WHERE shard > 0;
+
 CREATE TABLE idempotency_keys (
   tenant_id       uuid NOT NULL,
   key             text NOT NULL,
