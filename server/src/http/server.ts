@@ -59,6 +59,8 @@ export async function buildServer({ log, publicUrl, trustProxy, version, routes 
     trustProxy: trustProxy.length > 0 ? trustProxy : false,
     bodyLimit,
     requestTimeout: 30_000,
+    // Headers come at once or from somebody who wants to hold the connection (S52).
+    http: { headersTimeout: 10_000, connectionsCheckingInterval: 1_000 },
     connectionTimeout: 0,
     keepAliveTimeout: 72_000,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 256 },
@@ -90,7 +92,8 @@ export async function buildServer({ log, publicUrl, trustProxy, version, routes 
   await app.register(formbody, { bodyLimit });
   app.addHook('preParsing', async (request) => {
     // Forms are for the calls that say so. Any site can make a browser send one; JSON it cannot, without being asked.
-    const isForm = /^application\/x-www-form-urlencoded\b/i.test(request.headers['content-type'] ?? '');
+    const { 'content-type': type = '', 'content-length': length } = request.headers;
+    const isForm = length !== '0' && /^application\/x-www-form-urlencoded\b/i.test(type);
     if (isForm && !request.routeOptions.schema?.consumes?.includes('application/x-www-form-urlencoded')) {
       throw unsupportedMediaType({ detail: 'Send the body as JSON, with Content-Type: application/json.' });
     }

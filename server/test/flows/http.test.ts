@@ -77,6 +77,18 @@ describe('the HTTP door', () => {
     assert.equal(response.status, 400);
   });
 
+  it('takes an empty form for no body, as clients send it that have nothing to say', async () => {
+    const { body } = await postern.call('POST', '/register', { json: { username: 'leaver', password } });
+    const token = body.token.access_token;
+    assert.equal((await postern.call('POST', '/logout', { token, form: { everywhere: 'true' } })).status, 415);
+    assert.equal((await postern.call('POST', '/logout', { token, form: {} })).status, 204);
+  });
+
+  it('S52 closes a connection whose request does not come to its end', async () => {
+    const answer = await raw('GET /livez HTTP/1.1\r\nHost: x\r\nX: ');
+    assert.match(answer, /^HTTP\/1.1 408 [\s\S]*"http.request_timeout"/);
+  });
+
   it('names every unknown field, however many, beside what is missing', async () => {
     const fields = Array.from({ length: 12 }, (_, i) => `field${i}`);
     const reply = await login({ json: Object.fromEntries([...fields, 'a/b~c'].map((name) => [name, 1])) });
