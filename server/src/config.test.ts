@@ -98,6 +98,11 @@ describe('settings', () => {
     assert.doesNotMatch(faults.join('\n'), /hunter2/);
   });
 
+  it('does not call required what is there and wrong', () => {
+    const faults = faultsOf({ POSTERN_ENV: 'production', SECRET_KEY: 'short', MAIL_FROM: 'nobody', SMTP_URL: 'x' });
+    assert.deepEqual(faults.map((fault) => fault.split(' ')[0]).sort(), ['MAIL_FROM', 'SECRET_KEY', 'SMTP_URL']);
+  });
+
   it('reads NAME_FILE, and refuses both at once or a file that is not there', async () => {
     const path = join(folder, 'secret');
     await writeFile(path, `${key}\n`);

@@ -131,7 +131,9 @@ export function loadConfig(environment = process.env, folder = process.cwd()): C
     }
   }
   const config = resolveDefaults(values as Parsed);
-  faults.push(...crossFaults(values as Parsed, config));
+  // What is there and wrong has its default by now: that it is missing would be told besides, and would not be true.
+  const wrong = new Set(faults.map((fault) => fault.split(' ')[0]));
+  faults.push(...crossFaults(values as Parsed, config).filter((fault) => !wrong.has(fault.split(' ')[0])));
   if (faults.length > 0) throw new ConfigError(faults);
   return config;
 }
