@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
+import { hash } from '@node-rs/argon2';
 import { testDatabase } from '../support/database.ts';
 import { type Sink, startSink } from '../support/smtp-sink.ts';
 import { type CallOptions, type Postern, startPostern } from '../support/start-postern.ts';
@@ -84,6 +85,20 @@ describe('in production', () => {
     }
     const { headers } = await one.call('GET', '/');
     assert.match(headers.get('strict-transport-security') ?? '', /max-age=\d{7,}/);
+  });
+
+  it("S17 gives a password that was hashed with weaker parameters today's at the next login", async () => {
+    const email = 'weak@production.example';
+    assert.equal((await one.call('POST', '/users', { json: { email, password } })).status, 201);
+    const weak = await hash(password, { memoryCost: 8_192, timeCost: 1, parallelism: 1 });
+    await database.db`UPDATE users SET password_hash = ${weak} WHERE email = ${email}`;
+    const login = (secret: string) => one.call('POST', '/login', { json: { email, password: secret } });
+    const stored = async () => (await database.db`SELECT password_hash FROM users WHERE email = ${email}`)[0];
+    assert.equal((await login('something else')).status, 401);
+    assert.equal((await stored())?.password_hash, weak);
+    assert.equal((await login(password)).status, 200);
+    assert.match((await stored())?.password_hash, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
+    assert.equal((await login(password)).status, 200);
   });
 
   it('S22 S24 S53 runs through everything, dead is dead on both nodes, and no log and no row holds a secret', async () => {
