@@ -6,12 +6,12 @@ import { readEmail } from './history.ts';
 import { cancelEmail } from './store.ts';
 
 /**
- * Stops a letter that is scheduled or queued and that no worker has taken up.
+ * Stops a letter that is scheduled, queued or waits for another attempt, and that no worker has taken up.
  * @throws emailNotFound, notCancelable
  */
 export async function cancel({ db }: { db: Database }, caller: Caller, id: string): Promise<void> {
   const email = await readEmail(db, caller, id);
   if (await cancelEmail(db, email.id, newId())) return;
   const { status } = await readEmail(db, caller, id);
-  throw notCancelable({ detail: `Only scheduled and queued emails can be canceled; this one is ${status}.` });
+  throw notCancelable({ detail: `Only scheduled, queued and deferred emails can be canceled; this one is ${status}.` });
 }

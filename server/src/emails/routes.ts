@@ -160,7 +160,7 @@ export function emailRoutes(world: EmailWorld): Routes {
     );
 
     const changes = {
-      cancel: 'Cancel an email that is scheduled or queued and not yet taken up',
+      cancel: 'Cancel an email that waits and that no worker has taken up',
       retry: 'Send an email again now, to the recipients that did not get it',
     } as const;
     const operations = { cancel, retry };

@@ -110,18 +110,19 @@ export async function queueDepth(db: Queryable): Promise<{ lane: Lane; due: numb
 }
 
 /**
- * Cancels a letter that waits and that no worker holds.
+ * Cancels a letter that waits, also for another attempt, and that no worker holds. Whom it has reached it has reached.
  * @returns whether there was such a letter
  */
 export async function cancelEmail(db: Queryable, id: string, eventId: string): Promise<boolean> {
   const rows = await db`
     WITH taken AS (
       DELETE FROM email_queue q USING emails e
-      WHERE q.email_id = ${id} AND e.id = ${id} AND q.lease_token IS NULL AND e.status IN ('scheduled', 'queued')
+      WHERE q.email_id = ${id} AND e.id = ${id} AND q.lease_token IS NULL
+        AND e.status IN ('scheduled', 'queued', 'deferred')
       RETURNING q.email_id, q.tenant_id
     ), recipients AS (
       UPDATE email_recipients r SET status = 'canceled', next_attempt_at = NULL FROM taken
-      WHERE r.email_id = taken.email_id AND r.status IN ('scheduled', 'queued')
+      WHERE r.email_id = taken.email_id AND r.status IN ('scheduled', 'queued', 'deferred')
       RETURNING taken.tenant_id
     ), counters AS (
       ${db.unsafe(countRecipients(`SELECT tenant_id, now() AS at, 'canceled' AS type FROM recipients`))}
