@@ -1,12 +1,13 @@
 /**
  * The mail worker: claims due letters, loads them in batches, delivers several at once, and settles. It survives the
- * database and the relay going away; while outcomes cannot be recorded or no relay can be reached it holds its letters.
+ * database and the relay going away: while outcomes cannot be recorded it begins nothing, and while no relay can be
+ * reached it takes a letter a second to find out, and leaves the others where they can be seen and canceled.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Secrets } from '../crypto/secrets.ts';
 import { type Database, isUnavailable } from '../database/database.ts';
-import type { Queue } from '../queue/queue.ts';
+import type { Queue, Room } from '../queue/queue.ts';
 import type { Transport } from '../transport/transport.ts';
 import { deliver } from './deliver.ts';
 import { dropOrphans, hastenUnreached, loadLetters } from './delivery-store.ts';
@@ -39,6 +40,10 @@ const gatherMilliseconds = 5;
 const renewMilliseconds = 2_000;
 /** How long no delivery starts after a relay could not be reached; the next one is the probe. */
 const relayRestMilliseconds = 1_000;
+/** A delivery that takes longer no longer counts as busy, so that a relay that hangs on some letters holds up no others. */
+const slowMilliseconds = 3_000;
+/** How long a stopping worker waits for the relay's answers. */
+const lastLettersMilliseconds = 20_000;
 /** Claims are worth their cost in hundreds. */
 const claimSize = 200;
 /** Letters with their bodies in memory, and how many bytes are loaded at a time. */
@@ -67,6 +72,7 @@ class Worker {
   readonly #otpSlots: number;
   readonly #hold = new Hold();
   readonly #unsettled = new Set<Promise<void>>();
+  readonly #slow = new Set<HeldLetter>();
   #isStopping = false;
   #isDatabaseAway = false;
   /** When to try a relay again that could not be reached; on the clock of `performance.now()`. */
@@ -119,11 +125,7 @@ class Worker {
 
   /** Returns whether as many letters came as were asked for. */
   async #claim(): Promise<boolean> {
-    const held = this.#hold.count();
-    const room = {
-      otp: Math.max(0, this.#slots + this.#otpSlots - held.otp),
-      others: held.others > claimSize / 2 ? 0 : claimSize - held.others,
-    };
+    const room = this.#room();
     // Codes alone are asked for only where some may have come, not each time a slot falls free.
     const isWorthIt = room.others > 0 || (room.otp > 0 && (this.#isWoken || this.#nextPollAt <= performance.now()));
     if (!isWorthIt || !this.#canSettle()) return false;
@@ -133,6 +135,18 @@ class Worker {
     this.#hold.addClaimed(claims);
     const codes = claims.filter(isCode).length;
     return (room.otp > 0 && codes === room.otp) || (room.others > 0 && claims.length - codes === room.others);
+  }
+
+  #room(): Room {
+    const held = this.#hold.count();
+    if (this.#relayDownUntil !== undefined) {
+      const isProbing = this.#relayDownUntil > performance.now() || held.otp + held.others > 0;
+      return isProbing ? { otp: 0, others: 0 } : { otp: 1, others: 1 };
+    }
+    return {
+      otp: Math.max(0, this.#slots + this.#otpSlots - held.otp),
+      others: held.others > claimSize / 2 ? 0 : claimSize - held.others,
+    };
   }
 
   async #load(): Promise<void> {
@@ -163,7 +177,8 @@ class Worker {
     const { loaded, delivering } = this.#hold;
     while (this.#mayStart()) {
       const [first] = loaded;
-      if (!first || delivering.size >= this.#slots + (isCode(first.claim) ? this.#otpSlots : 0)) return;
+      const busy = delivering.size - Math.min(this.#slow.size, this.#slots);
+      if (!first || busy >= this.#slots + (isCode(first.claim) ? this.#otpSlots : 0)) return;
       loaded.shift();
       // Past its lease another worker may already have it, and would be right.
       if (first.claim.leaseEndsAt > performance.now()) this.#deliver(first);
@@ -184,7 +199,13 @@ class Worker {
 
   #deliver(letter: HeldLetter): void {
     this.#hold.delivering.add(letter);
+    const slow = setTimeout(() => {
+      this.#slow.add(letter);
+      this.#start();
+    }, slowMilliseconds);
     const delivered = deliver(this.#parts, letter).then(({ settlement, reached }) => {
+      clearTimeout(slow);
+      this.#slow.delete(letter);
       this.#hold.delivering.delete(letter);
       this.#noteRelay(reached);
       this.#start();
@@ -196,10 +217,11 @@ class Worker {
   }
 
   #noteRelay(reached: boolean | undefined): void {
-    const { log, db } = this.#parts;
+    const { log, db, queue } = this.#parts;
     if (reached === false) {
       if (this.#relayDownUntil === undefined) log.warn('no SMTP relay can be reached; trying one letter a second');
       this.#relayDownUntil = performance.now() + relayRestMilliseconds;
+      void this.#attempt(() => queue.release(this.#hold.takeUnstarted()));
     } else if (reached === true && this.#relayDownUntil !== undefined) {
       this.#relayDownUntil = undefined;
       log.info('the SMTP relay can be reached again');
@@ -213,7 +235,9 @@ class Worker {
 
   async #finish(): Promise<void> {
     await this.#attempt(() => this.#parts.queue.release(this.#hold.takeUnstarted()));
+    const tooLate = setTimeout(() => this.#parts.transport.abandon(), lastLettersMilliseconds);
     while (this.#hold.delivering.size > 0) await Promise.race(this.#unsettled);
+    clearTimeout(tooLate);
     const late = setTimeout(() => this.#settler.giveUp(), lastWordsMilliseconds);
     await Promise.all(this.#unsettled);
     clearTimeout(late);

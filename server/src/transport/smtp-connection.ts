@@ -27,7 +27,9 @@ const connectionTimeout = 10_000;
 const greetingTimeout = 10_000;
 const socketTimeout = 60_000;
 /** For a server that stays alive without getting on: 1 byte a second resets every other timeout. */
+const openTimeout = 30_000;
 const sendTimeout = 180_000;
+const resetTimeout = 5_000;
 const chunkSize = 64 * 1024;
 
 export function parseRelay(url: string): Relay {
@@ -42,13 +44,47 @@ export function parseRelay(url: string): Relay {
   };
 }
 
+export interface Patience {
+  /** Milliseconds. */
+  timeout?: number;
+  /** Cuts the connection when it is aborted. */
+  signal?: AbortSignal | undefined;
+}
+
 /**
  * Connects, greets, encrypts where the relay offers it, and logs in.
  * @throws SmtpError
  */
-export function openConnection(relay: Relay): Promise<SMTPConnection> {
-  const { host, port, secure, user, pass } = relay;
-  const connection = new SMTPConnection({
+export async function openConnection(
+  relay: Relay,
+  { timeout = openTimeout, signal }: Patience = {},
+): Promise<SMTPConnection> {
+  const { user, pass } = relay;
+  const connection = new SMTPConnection(optionsFor(relay));
+  let stopWatching = () => {};
+  try {
+    return await new Promise((resolve, reject) => {
+      const fail = (error: Error) => {
+        // First, because closing emits "end".
+        reject(error);
+        connection.close();
+      };
+      stopWatching = watch({ timeout, signal }, fail);
+      connection.on('error', fail);
+      connection.once('end', () => fail(new Error('The server closed the connection.')));
+      connection.connect((error) => {
+        if (error) return fail(error);
+        if (user === '' || !connection.allowsAuth) return resolve(connection);
+        connection.login({ user, pass }, (refused) => (refused ? fail(refused) : resolve(connection)));
+      });
+    });
+  } finally {
+    stopWatching();
+  }
+}
+
+function optionsFor({ host, port, secure }: Relay) {
+  return {
     host,
     port,
     secure,
@@ -59,21 +95,20 @@ export function openConnection(relay: Relay): Promise<SMTPConnection> {
     allowInternalNetworkInterfaces: true,
     // On the machine itself there is nobody in between, and no authority would sign for "localhost".
     tls: { rejectUnauthorized: !isLoopback(host) },
-  });
-  return new Promise((resolve, reject) => {
-    const fail = (error: Error) => {
-      // First, because closing emits "end".
-      reject(error);
-      connection.close();
-    };
-    connection.on('error', fail);
-    connection.once('end', () => fail(new Error('The server closed the connection.')));
-    connection.connect((error) => {
-      if (error) return fail(error);
-      if (user === '' || !connection.allowsAuth) return resolve(connection);
-      connection.login({ user, pass }, (refused) => (refused ? fail(refused) : resolve(connection)));
-    });
-  });
+  };
+}
+
+/** Calls `cut` when time is up or whoever waits has gone. Returns how to end that. */
+function watch({ timeout, signal }: Patience, cut: (error: SmtpError) => void): () => void {
+  const late = () => cut(Object.assign(new Error('The server took too long.'), { code: 'ETIMEDOUT' }));
+  const aborted = () =>
+    cut(Object.assign(new Error('The service stopped before the server answered.'), { code: 'ETIMEDOUT' }));
+  const timer = setTimeout(late, timeout);
+  signal?.addEventListener('abort', aborted, { once: true });
+  return () => {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', aborted);
+  };
 }
 
 export function isLoopback(host: string): boolean {
@@ -84,32 +119,38 @@ export interface Sending {
   results: RecipientResult[];
   /** Whether the connection can carry another message. */
   isUsable: boolean;
-  /** Nothing of the message had been sent when the connection turned out to be gone. */
+  /** Nothing of the message had been sent when the connection turned out to be gone; one that hangs is not gone. */
   isUntouched: boolean;
 }
 
 /** Sends a message and tells what became of each recipient. Does not reject. */
-export function sendOver(connection: SMTPConnection, { from, recipients, raw }: OutgoingMessage): Promise<Sending> {
+export function sendOver(
+  connection: SMTPConnection,
+  { from, recipients, raw }: OutgoingMessage,
+  { signal }: Patience = {},
+): Promise<Sending> {
   const { stream, progress } = readSlowly(raw);
   return new Promise((resolve) => {
     const finish = (sending: Sending) => {
-      clearTimeout(deadline);
+      stopWatching();
       resolve(sending);
     };
     const fail = (error: SmtpError) => {
       const sending = {
         results: resultsOfFailure(error, recipients, progress.isRead),
         isUsable: false,
-        isUntouched: !progress.isBegun && !isRefusal(error),
+        isUntouched: !progress.isBegun && !isRefusal(error) && error.code !== 'ETIMEDOUT',
       };
       if (!isRefusal(error) || error.responseCode === 421 || connection.destroyed) return finish(sending);
-      // The letter was refused, the connection is fine: end the transaction and keep it.
+      // The letter was refused, the connection is fine: end the transaction and keep it. The refusal stands in any case.
+      stopWatching();
+      stopWatching = watch({ timeout: resetTimeout, signal }, () => finish(sending));
       connection.reset((lost) => finish({ ...sending, isUsable: !lost }));
     };
-    const deadline = setTimeout(() => {
+    let stopWatching = watch({ timeout: sendTimeout, signal }, (error) => {
       connection.close();
-      fail(new Error('The server took too long.'));
-    }, sendTimeout);
+      fail(error);
+    });
     connection.send({ from, to: recipients, size: raw.length }, stream, (error, info) => {
       if (error || !info) return fail(error ?? new Error('The server did not answer.'));
       const reply = parseReply(info.response);
