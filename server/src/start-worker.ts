@@ -57,11 +57,12 @@ export function startWorkerThread({
     secretKeys: secretKeys.map((key) => key.toString('base64')),
   };
   let stopping = false;
-  let thread: Worker;
+  let thread: Worker | undefined;
   const launch = () => {
     thread = new Worker(entry, { workerData });
     thread.on('error', (error) => log.error({ err: error }, 'the mail worker failed'));
     thread.on('exit', (code) => {
+      thread = undefined;
       if (stopping) return;
       log.error(`the mail worker ended with code ${code}; starting it again`);
       setTimeout(() => stopping || launch(), 1_000);
@@ -69,11 +70,12 @@ export function startWorkerThread({
   };
   launch();
   return {
-    wake: () => thread.postMessage('wake'),
+    wake: () => thread?.postMessage('wake'),
     stop: async () => {
       stopping = true;
-      const ended = new Promise((resolve) => thread.once('exit', resolve));
-      thread.postMessage('stop');
+      // It may have failed just now; then there is nothing to wait for.
+      const ended = new Promise((resolve) => (thread ? thread.once('exit', resolve) : resolve(undefined)));
+      thread?.postMessage('stop');
       await ended;
     },
   };
