@@ -2,7 +2,7 @@ import { BlockList, isIP } from 'node:net';
 import { choice, integer, list, text, url } from '../settings.ts';
 
 export const httpSettings = {
-  port: integer('PORT', { default: 3000, min: 0, max: 65535, help: 'HTTP port.' }),
+  port: integer('PORT', { default: 3000, min: 1, max: 65535, help: 'HTTP port.' }),
   host: text('HOST', { default: '127.0.0.1', help: 'Address to listen on. The container image sets `0.0.0.0`.' }),
   publicUrl: url('PUBLIC_URL', ['http:', 'https:'], {
     default: undefined,
