@@ -73,6 +73,9 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
   if (retryAfterSeconds !== undefined) reply.header('Retry-After', String(Math.max(1, Math.ceil(retryAfterSeconds))));
   if (problem.status === 401) reply.header('WWW-Authenticate', 'Bearer');
   if (headers) reply.headers(headers);
+  // Fastify would close, and a client still busy sending would see a broken connection in place of this answer. Node
+  // reads the rest and throws it away, for as long as a request may take.
+  if (problem.status === 413) reply.removeHeader('Connection');
   reply
     .code(problem.status)
     .type('application/problem+json')

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { type Received, Refusal, type Sink, startSink } from '../support/smtp-sink.ts';
 import { freePorts, type Postern, startPostern } from '../support/start-postern.ts';
@@ -95,6 +96,29 @@ describe('mail, from the call to the mailbox', () => {
     assert.equal(again.text, first.text);
     const { message_id } = await untilStatus(first.body.id, 'sent');
     assert.equal(sink.received.filter(({ messageId }) => messageId === message_id).length, 1);
+  });
+});
+
+describe('a body that is too large', () => {
+  it('is answered to a client that is still sending, and the connection goes on', async () => {
+    const postern = await startPostern();
+    const socket = connect(postern.port, '127.0.0.1');
+    try {
+      const token = await tokenOf(postern);
+      let said = '';
+      socket.on('data', (chunk) => (said += chunk));
+      const head = `Host: x\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json`;
+      const bytes = 40_000_000;
+      socket.write(`POST /emails HTTP/1.1\r\n${head}\r\nContent-Length: ${bytes}\r\n\r\n`);
+      await waitFor(() => said.includes('http.body_too_large'), { what: 'the refusal', detail: () => said });
+      assert.match(said, /^HTTP\/1\.1 413 /);
+      socket.write(Buffer.alloc(bytes, 'x'));
+      socket.write('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n');
+      await waitFor(() => said.includes('HTTP/1.1 200'), { what: 'the next answer', detail: () => said });
+    } finally {
+      socket.destroy();
+      await postern.dispose();
+    }
   });
 });
 
