@@ -34,6 +34,7 @@ export interface EmailRow {
 
 export interface RecipientRow {
   email_id: string;
+  tenant_id: string;
   position: number;
   kind: 'to' | 'cc' | 'bcc';
   address: string;
@@ -46,52 +47,56 @@ export interface RecipientRow {
  *
  * A recipient whom the tenant has suppressed is written as such, and a letter to none but those ends here.
  */
-export async function insertEmails(db: Queryable, emails: EmailRow[], recipients: RecipientRow[]): Promise<void> {
+export async function insertEmails(
+  db: Queryable,
+  createdAt: Date,
+  emails: EmailRow[],
+  recipients: RecipientRow[],
+): Promise<void> {
   await db`
-    WITH input AS MATERIALIZED (
-      SELECT * FROM json_to_recordset(${JSON.stringify(emails)}::text::json) AS t (
+    WITH recipient AS MATERIALIZED (
+      SELECT *, ${createdAt}::timestamptz AS at, ${db.unsafe(suppressionOf('t.tenant_id', 't.address'))} AS suppression
+      FROM json_to_recordset(${JSON.stringify(recipients)}::text::json) AS t (
+        email_id uuid, tenant_id uuid, position smallint, kind text, address text, name text, status text)
+    ), input AS MATERIALIZED (
+      SELECT t.*, ended.email_id IS NOT NULL AS is_ended
+      FROM json_to_recordset(${JSON.stringify(emails)}::text::json) AS t (
         id uuid, tenant_id uuid, user_id uuid, submitted_by text, message_id text, mail_from text, subject text,
         lane text, lane_number smallint, status text, tags jsonb, metadata jsonb, on_uncertain text,
         created_at timestamptz, scheduled_at timestamptz, expires_at timestamptz, reply_to text[], headers jsonb,
         text_body text, html_body text, sealed bytea, event_id uuid)
-    ), recipient AS MATERIALIZED (
-      SELECT t.*, input.tenant_id, input.created_at,
-             ${db.unsafe(suppressionOf('input.tenant_id', 't.address'))} AS suppression
-      FROM json_to_recordset(${JSON.stringify(recipients)}::text::json) AS t (
-        email_id uuid, position smallint, kind text, address text, name text, status text)
-      JOIN input ON input.id = t.email_id
-    ), ended AS MATERIALIZED (
-      SELECT email_id FROM recipient GROUP BY email_id HAVING bool_and(suppression IS NOT NULL)
+      LEFT JOIN (SELECT email_id FROM recipient GROUP BY email_id HAVING bool_and(suppression IS NOT NULL)) AS ended
+        ON ended.email_id = t.id
     ), letters AS (
       INSERT INTO emails (id, tenant_id, user_id, submitted_by, message_id, mail_from, subject, lane, status, tags,
                           metadata, on_uncertain, created_at, scheduled_at, expires_at)
       SELECT id, tenant_id, user_id, submitted_by, message_id, mail_from, subject, lane,
-             CASE WHEN id IN (TABLE ended) THEN 'suppressed' ELSE status END,
+             CASE WHEN is_ended THEN 'suppressed' ELSE status END,
              tags, metadata, on_uncertain, created_at, scheduled_at, expires_at
       FROM input
     ), bodies AS (
       INSERT INTO email_bodies (email_id, reply_to, headers, text_body, html_body, redacted, sealed)
       SELECT id, reply_to, headers, text_body, html_body, sealed IS NOT NULL,
-             CASE WHEN id NOT IN (TABLE ended) THEN sealed END
+             CASE WHEN NOT is_ended THEN sealed END
       FROM input
     ), queued AS (
       INSERT INTO email_queue (email_id, tenant_id, lane, run_at, expires_at)
       -- Due by the database's clock, which is the one that claims.
       SELECT id, tenant_id, lane_number, coalesce(scheduled_at, now()), expires_at FROM input
-      WHERE id NOT IN (TABLE ended)
+      WHERE NOT is_ended
     ), events AS (
       INSERT INTO email_events (email_id, id, type, at, recipient, data)
       SELECT id, event_id, 'email.queued', created_at, NULL,
              CASE WHEN scheduled_at IS NOT NULL THEN jsonb_build_object('scheduled_at', scheduled_at) END
-      FROM input WHERE id NOT IN (TABLE ended)
+      FROM input WHERE NOT is_ended
       UNION ALL
-      SELECT email_id, gen_random_uuid(), 'email.suppressed', created_at, address,
+      SELECT email_id, gen_random_uuid(), 'email.suppressed', at, address,
              jsonb_build_object('reason', suppression)
       FROM recipient WHERE suppression IS NOT NULL
     ), counters AS (
       ${db.unsafe(
         countRecipients(`
-          SELECT tenant_id, created_at AS at, CASE WHEN suppression IS NULL THEN 'queued' ELSE 'suppressed' END AS type
+          SELECT tenant_id, at, CASE WHEN suppression IS NULL THEN 'queued' ELSE 'suppressed' END AS type
           FROM recipient`),
       )}
     )

@@ -30,7 +30,7 @@ export async function submitEmails(parts: Parts, db: Queryable, emails: NewEmail
     rows.push(row);
     addRecipients(recipients, row, email);
   }
-  await insertEmails(db, rows, recipients);
+  await insertEmails(db, createdAt, rows, recipients);
   return rows.map(({ id, status, message_id }) => ({ id, status, createdAt, messageId: message_id }));
 }
 
@@ -65,11 +65,15 @@ function emailRow({ secrets, messageIdHost }: Parts, email: NewEmail, createdAt:
   };
 }
 
-function addRecipients(rows: RecipientRow[], { id, status }: EmailRow, { to, cc = [], bcc = [] }: NewEmail): void {
+function addRecipients(
+  rows: RecipientRow[],
+  { id, tenant_id, status }: EmailRow,
+  { to, cc = [], bcc = [] }: NewEmail,
+): void {
   let position = 0;
   const add = (kind: RecipientRow['kind'], mailboxes: Mailbox[]) => {
     for (const { address, name = null } of mailboxes) {
-      rows.push({ email_id: id, position: position++, kind, address, name, status });
+      rows.push({ email_id: id, tenant_id, position: position++, kind, address, name, status });
     }
   };
   add('to', to);

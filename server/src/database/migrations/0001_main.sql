@@ -238,8 +238,8 @@ CREATE INDEX email_queue_due ON email_queue (lane, run_at);
 -- Addresses that a tenant sends nothing to.
 CREATE TABLE suppressions (
   tenant_id          uuid NOT NULL,
-  -- What recipients are compared with: lower case.
-  address_normalized text NOT NULL,
+  -- What recipients are compared with: lower case, of ASCII alone.
+  address_normalized text COLLATE "C" NOT NULL,
   address            text NOT NULL,
   reason             text NOT NULL CHECK (reason IN ('bounced', 'manual', 'complained', 'unsubscribed')),
   -- The reply that refused it, or what whoever listed it has to say.
@@ -261,7 +261,6 @@ CREATE TABLE email_counters (
   count     bigint NOT NULL,
   PRIMARY KEY (tenant_id, hour, type, shard)
 ) WITH (fillfactor = 50);
-CREATE INDEX email_counters_unfolded ON email_counters (hour) WHERE shard > 0;
 
 CREATE TABLE idempotency_keys (
   tenant_id       uuid NOT NULL,
