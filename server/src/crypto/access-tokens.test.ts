@@ -33,7 +33,7 @@ describe('access tokens', () => {
   after(() => database.close());
 
   it('are RFC 9068 JWTs that any library verifies by the published keys', async () => {
-    const token = signer.sign({ ...subject, lifetimeSeconds: 60 });
+    const token = await signer.sign({ ...subject, lifetimeSeconds: 60 });
     const options = { issuer: publicUrl, audience: publicUrl, typ: 'at+jwt', algorithms: ['ES256'] };
     const { payload } = await jwtVerify(token, createLocalJWKSet(keys.jwks), options);
     assert.deepEqual(Object.keys(payload).sort(), [

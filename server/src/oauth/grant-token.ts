@@ -31,7 +31,7 @@ export async function grantClientCredentials(
     throw new OAuthError('unauthorized_client', 'This client may not use the grant client_credentials.');
   }
   const scope = grantedScope(client, requestedScope);
-  const access_token = signer.sign({
+  const access_token = await signer.sign({
     sub: client.id,
     clientId: client.clientId,
     scope,

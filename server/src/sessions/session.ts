@@ -42,15 +42,15 @@ export function sessionScope(userScopes: readonly string[]): string {
  * The current pair of a session. Everything follows from the row, so whoever asks again gets the same refresh token and
  * an access token with the same claims.
  */
-export function currentTokens(
+export async function currentTokens(
   { secrets, signer, accessTokenSeconds }: TokenWorld,
   session: LiveSession,
   { tenantSlug, userScopes }: { tenantSlug: string; userScopes: readonly string[] },
-): Token {
+): Promise<Token> {
   const iat = Math.floor(session.refreshedAt);
   // An access token does not outlive its session (S23).
   const lifetimeSeconds = Math.max(1, Math.min(accessTokenSeconds, Math.floor(session.expiresAt) - iat));
-  const access_token = signer.sign({
+  const access_token = await signer.sign({
     sub: session.userId,
     clientId: firstPartyClientId,
     scope: sessionScope(userScopes),
