@@ -11,7 +11,7 @@ import type { Queue, Room } from '../queue/queue.ts';
 import type { Transport } from '../transport/transport.ts';
 import { deliver } from './deliver.ts';
 import { dropOrphans, hastenUnreached, loadLetters } from './delivery-store.ts';
-import { Hold, isCode } from './hold.ts';
+import { Hold, isBulk, isCode } from './hold.ts';
 import type { HeldLetter } from './outcome.ts';
 import { makeSettler } from './settle.ts';
 
@@ -32,6 +32,8 @@ export interface WorkerParts {
   slots?: number;
   /** Further deliveries at once, for `otp` alone: a full worker still takes codes. */
   otpSlots?: number;
+  /** How many of `slots` bulk mail leaves free for other letters. */
+  keptFromBulk?: number;
 }
 
 const pollMilliseconds = 150;
@@ -46,7 +48,7 @@ const slowMilliseconds = 3_000;
 const lastLettersMilliseconds = 20_000;
 /** Claims are worth their cost in hundreds. */
 const claimSize = 200;
-/** Letters with their bodies in memory, and how many bytes are loaded at a time. */
+/** Letters with their bodies in memory, and how many bytes of them. */
 const loadSize = 100;
 const loadBytes = 32 * 1024 * 1024;
 const maxUnsettled = 2_000;
@@ -70,6 +72,7 @@ class Worker {
   readonly #settler;
   readonly #slots: number;
   readonly #otpSlots: number;
+  readonly #bulkSlots: number;
   readonly #hold = new Hold();
   readonly #unsettled = new Set<Promise<void>>();
   readonly #slow = new Set<HeldLetter>();
@@ -89,6 +92,7 @@ class Worker {
     this.#settler = makeSettler(parts);
     this.#slots = parts.slots ?? 20;
     this.#otpSlots = parts.otpSlots ?? 4;
+    this.#bulkSlots = this.#slots - (parts.keptFromBulk ?? Math.floor(this.#slots / 5));
   }
 
   wake(): void {
@@ -117,35 +121,42 @@ class Worker {
   /** Claims and loads as far as there is room. Returns whether there is more to be had at once. */
   async #fill(): Promise<boolean> {
     const isFull = await this.#claim();
-    const { claimed, loaded } = this.#hold;
-    const [first] = claimed;
-    if (first && (loaded.length < loadSize / 2 || isCode(first))) await this.#load();
+    if (this.#hold.isWorthLoading(loadSize / 2, loadBytes)) await this.#load();
     return this.#hold.loaded.length < loadSize / 2 && (isFull || this.#hold.claimed.length > 0);
   }
 
   /** Returns whether as many letters came as were asked for. */
   async #claim(): Promise<boolean> {
     const room = this.#room();
-    // Codes alone are asked for only where some may have come, not each time a slot falls free.
-    const isWorthIt = room.others > 0 || (room.otp > 0 && (this.#isWoken || this.#nextPollAt <= performance.now()));
+    // With bulk mail enough in hand, others are asked for only where some may have come, not each time a slot falls free.
+    const isUrgentWorthIt = this.#isWoken || this.#nextPollAt <= performance.now();
+    const isWorthIt = room.bulk > 0 || (room.otp + room.transactional > 0 && isUrgentWorthIt);
     if (!isWorthIt || !this.#canSettle()) return false;
     this.#isWoken = false;
     this.#nextPollAt = performance.now() + pollMilliseconds;
     const claims = await this.#parts.queue.claim(room);
     this.#hold.addClaimed(claims);
     const codes = claims.filter(isCode).length;
-    return (room.otp > 0 && codes === room.otp) || (room.others > 0 && claims.length - codes === room.others);
+    const bulk = claims.filter(isBulk).length;
+    const isFull = (got: number, asked: number) => asked > 0 && got >= asked;
+    return (
+      isFull(codes, room.otp) ||
+      isFull(claims.length - codes - bulk, room.transactional) ||
+      isFull(claims.length - codes, room.bulk)
+    );
   }
 
   #room(): Room {
     const held = this.#hold.count();
     if (this.#relayDownUntil !== undefined) {
-      const isProbing = this.#relayDownUntil > performance.now() || held.otp + held.others > 0;
-      return isProbing ? { otp: 0, others: 0 } : { otp: 1, others: 1 };
+      const isTrying = this.#relayDownUntil > performance.now() || held.otp + held.transactional + held.bulk > 0;
+      const one = isTrying ? 0 : 1;
+      return { otp: one, transactional: one, bulk: one };
     }
     return {
       otp: Math.max(0, this.#slots + this.#otpSlots - held.otp),
-      others: held.others > claimSize / 2 ? 0 : claimSize - held.others,
+      transactional: roomBeside(held.transactional),
+      bulk: roomBeside(held.transactional + held.bulk),
     };
   }
 
@@ -178,11 +189,16 @@ class Worker {
     while (this.#mayStart()) {
       const [first] = loaded;
       const busy = delivering.size - Math.min(this.#slow.size, this.#slots);
-      if (!first || busy >= this.#slots + (isCode(first.claim) ? this.#otpSlots : 0)) return;
+      if (!first || busy >= this.#slotsFor(first)) return;
       loaded.shift();
       // Past its lease another worker may already have it, and would be right.
       if (first.claim.leaseEndsAt > performance.now()) this.#deliver(first);
     }
+  }
+
+  #slotsFor({ claim }: HeldLetter): number {
+    if (isCode(claim)) return this.#slots + this.#otpSlots;
+    return isBulk(claim) ? this.#bulkSlots : this.#slots;
   }
 
   #mayStart(): boolean {
@@ -219,7 +235,10 @@ class Worker {
   #noteRelay(reached: boolean | undefined): void {
     const { log, db, queue } = this.#parts;
     if (reached === false) {
-      if (this.#relayDownUntil === undefined) log.warn('no SMTP relay can be reached; trying one letter a second');
+      if (this.#relayDownUntil === undefined) {
+        log.warn('no SMTP relay can be reached; trying once a second');
+        void this.#seekRelay();
+      }
       this.#relayDownUntil = performance.now() + relayRestMilliseconds;
       void this.#attempt(() => queue.release(this.#hold.takeUnstarted()));
     } else if (reached === true && this.#relayDownUntil !== undefined) {
@@ -227,6 +246,15 @@ class Worker {
       log.info('the SMTP relay can be reached again');
       void this.#attempt(() => hastenUnreached(db)).then(() => this.wake());
     }
+  }
+
+  /** Letters that are due try a relay too, but all may be waiting for a time that the relay's trouble has set. */
+  async #seekRelay(): Promise<void> {
+    do {
+      await sleep(relayRestMilliseconds);
+      if (this.#isStopping) return;
+    } while (this.#relayDownUntil !== undefined && !(await this.#parts.transport.reach()));
+    if (!this.#isStopping) this.#noteRelay(true);
   }
 
   async #renew(): Promise<void> {
@@ -283,4 +311,9 @@ class Worker {
       };
     });
   }
+}
+
+/** How many letters to claim beside those in hand: none until half are done, for a claim is worth its cost in hundreds. */
+function roomBeside(held: number): number {
+  return held > claimSize / 2 ? 0 : claimSize - held;
 }

@@ -28,13 +28,11 @@ export class PostgresQueue implements Queue {
     this.#log = log;
   }
 
-  async claim({ otp, others }: Room): Promise<ClaimedEmail[]> {
+  async claim(room: Room): Promise<ClaimedEmail[]> {
     const leaseToken = randomUUID();
     // Before the question is sent, so that the lease as we reckon it never outlives the real one.
     const askedAt = performance.now();
-    const results = await this.#db.unsafe<ClaimedRow[][]>(
-      claimStatement(Math.trunc(otp), Math.trunc(others), leaseToken),
-    );
+    const results = await this.#db.unsafe<ClaimedRow[][]>(claimStatement(room, leaseToken));
     const rows: ClaimedRow[] = results.at(-1) ?? [];
     return rows
       .map((row) => ({
@@ -83,16 +81,16 @@ export class PostgresQueue implements Queue {
  * One text, hence one implicit transaction and one round trip. The table fills and empties faster than its statistics
  * are kept, and by stale ones the planner would rather read and sort the whole backlog than walk the index.
  */
-function claimStatement(otp: number, others: number, leaseToken: string): string {
+function claimStatement({ otp, transactional, bulk }: Room, leaseToken: string): string {
   const due = (lane: number, limit: string) => `
     SELECT email_id FROM email_queue WHERE lane = ${lane} AND run_at <= now()
     ORDER BY run_at LIMIT ${limit} FOR UPDATE SKIP LOCKED`;
   return `
     SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off;
     SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
-    WITH otp AS (${due(0, `${otp}`)}),
-    transactional AS (${due(1, `${others}`)}),
-    bulk AS (${due(2, `${others} - (SELECT count(*) FROM transactional)`)}),
+    WITH otp AS (${due(0, `${Math.trunc(otp)}`)}),
+    transactional AS (${due(1, `${Math.trunc(transactional)}`)}),
+    bulk AS (${due(2, `greatest(${Math.trunc(bulk)} - (SELECT count(*) FROM transactional), 0)`)}),
     due AS (
       SELECT email_id FROM otp UNION ALL SELECT email_id FROM transactional UNION ALL SELECT email_id FROM bulk
     )

@@ -28,7 +28,9 @@ export interface ClaimedEmail {
 /** How many letters a worker can take. */
 export interface Room {
   otp: number;
-  others: number;
+  transactional: number;
+  /** Of what is left of it once transactional letters have been taken. */
+  bulk: number;
 }
 
 export interface Queue {

@@ -60,14 +60,24 @@ export class SmtpTransport implements Transport {
     };
   }
 
+  async reach(): Promise<boolean> {
+    await Promise.all(this.#pools.map((pool) => this.#open(pool)));
+    return this.#pools.some(({ trouble }) => trouble === undefined);
+  }
+
   /** Opens a connection to a relay that has rested, for the letters to come. */
   async #lookAfter(pool: Pool): Promise<void> {
     if (!pool.trouble || pool.trouble.until > Date.now()) return;
     pool.trouble.until = Number.POSITIVE_INFINITY;
+    await this.#open(pool);
+  }
+
+  async #open(pool: Pool): Promise<void> {
+    const { signal } = this.#end;
     try {
-      const connection = await open(pool.relay, { signal: this.#end.signal });
+      const connection = await open(pool.relay, { signal });
       pool.trouble = undefined;
-      keepOrClose(pool, connection, !this.#end.signal.aborted);
+      keepOrClose(pool, connection, !signal.aborted);
     } catch (caught) {
       const error = caught instanceof Error ? caught : new Error(String(caught));
       pool.trouble = { until: Date.now() + restMilliseconds, error };

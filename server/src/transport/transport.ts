@@ -55,6 +55,8 @@ export interface Delivery {
 export interface Transport {
   /** Resolves with the next hop's answers, whatever they are; rejects only where the program is wrong. */
   send: (message: OutgoingMessage) => Promise<Delivery>;
+  /** Tries to get a connection to a next hop, for the sends to come. Resolves with whether there is one. */
+  reach: () => Promise<boolean>;
   /** Cuts the sends in progress, which then resolve with what is known; no other may follow. */
   abandon: () => void;
   /** Ends kept connections; no send may be in progress. */

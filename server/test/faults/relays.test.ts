@@ -2,19 +2,12 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { SmtpTransport } from '../../src/transport/smtp.ts';
+import { tokenOf } from '../support/judge.ts';
 import { type ScriptedSmtp, type Stage, startScriptedSmtp } from '../support/scripted-smtp.ts';
 import { freePorts, type Postern, startPostern } from '../support/start-postern.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const message = { from: 'a@example.com', recipients: ['b@example.com'], raw: Buffer.from('Subject: x\r\n\r\ny\r\n') };
-
-async function tokenOf(postern: Postern): Promise<string> {
-  const made = await postern.cli('clients', 'create', '--id', 'app', '--scope', 'email', '--json');
-  const { body } = await postern.call('POST', '/oauth/token', {
-    json: { grant_type: 'client_credentials', ...JSON.parse(made.stdout) },
-  });
-  return body.access_token;
-}
 
 const hasArrived = (relay: ScriptedSmtp, address: string) => () =>
   relay.received.some(({ rcptTo }) => rcptTo.includes(address));
@@ -129,6 +122,37 @@ describe('with no relay to be reached', () => {
     } finally {
       await relay?.close();
       await postern.dispose();
+    }
+  });
+});
+
+describe('a relay that comes back', () => {
+  it('is found although every letter waits for a time that its absence has set', async () => {
+    let isOpen = false;
+    const relay = await startScriptedSmtp({
+      extensions: ['AUTH PLAIN'],
+      on: (stage) => (stage === 'AUTH' && !isOpen ? '535 5.7.8 wrong password' : undefined),
+    });
+    const url = relay.url.replace('//', '//user:password@');
+    const postern = await startPostern({ env: { SMTP_URL: url, POSTERN_ENV: 'development' } });
+    try {
+      const token = await tokenOf(postern);
+      const { body } = await postern.call('POST', '/emails', { token, json: { to: 'a@example.com', subject: 'x' } });
+      const read = async () => (await postern.call('GET', `/emails/${body.id}`, { token })).body;
+      const waiting = await waitFor(
+        async () => {
+          const email = await read();
+          return email.status === 'deferred' && email;
+        },
+        { what: 'the letter to wait', detail: postern.output },
+      );
+      assert.match(waiting.recipients[0].last_reply.text, /535 .*wrong password/);
+      isOpen = true;
+      await waitFor(hasArrived(relay, 'a@example.com'), { what: 'the letter', detail: postern.output });
+      assert.ok(Date.now() < Date.parse(waiting.recipients[0].next_attempt_at), 'it came only when its time had come');
+    } finally {
+      await postern.dispose();
+      await relay.close();
     }
   });
 });
