@@ -6,6 +6,8 @@ import { type Delivery, notReached, type OutgoingMessage, type Reply, type Trans
 const idleTimeout = 30_000;
 /** How long a relay that could not be reached is left alone. */
 const restMilliseconds = 1_000;
+/** A refused login is tried again ever more rarely, up to this: a provider locks who insists. */
+const longestRestMilliseconds = 64_000;
 /** Where another relay stands ready, a letter waits this long for a connection to the one before it. */
 const impatientMilliseconds = 4_000;
 
@@ -14,7 +16,7 @@ interface Pool {
   relay: Relay;
   idle: { connection: SMTPConnection; expiry: NodeJS.Timeout }[];
   /** Set when it could not be reached; endless while it is being looked after. */
-  trouble: { until: number; error: Error } | undefined;
+  trouble: { until: number; error: Error; refusedLogins: number } | undefined;
 }
 
 /**
@@ -49,8 +51,7 @@ export class SmtpTransport implements Transport {
         pool.trouble = undefined;
         return delivery;
       } catch (caught) {
-        error = caught instanceof Error ? caught : new Error(String(caught));
-        pool.trouble = { until: Date.now() + restMilliseconds, error };
+        error = noteTrouble(pool, caught);
       }
     }
     const reply = describe(error);
@@ -61,7 +62,8 @@ export class SmtpTransport implements Transport {
   }
 
   async reach(): Promise<boolean> {
-    await Promise.all(this.#pools.map((pool) => this.#open(pool)));
+    const rested = this.#pools.filter(({ trouble }) => !trouble || trouble.until <= Date.now());
+    await Promise.all(rested.map((pool) => this.#open(pool)));
     return this.#pools.some(({ trouble }) => trouble === undefined);
   }
 
@@ -79,8 +81,7 @@ export class SmtpTransport implements Transport {
       pool.trouble = undefined;
       keepOrClose(pool, connection, !signal.aborted);
     } catch (caught) {
-      const error = caught instanceof Error ? caught : new Error(String(caught));
-      pool.trouble = { until: Date.now() + restMilliseconds, error };
+      noteTrouble(pool, caught);
     }
   }
 
@@ -97,6 +98,18 @@ export class SmtpTransport implements Transport {
       }
     }
   }
+}
+
+/** Leaves a relay alone for a while, and returns what was wrong with it. */
+function noteTrouble(pool: Pool, caught: unknown): Error {
+  const error = caught instanceof Error ? caught : new Error(String(caught));
+  const isRefusedLogin = 'code' in error && error.code === 'EAUTH';
+  const refusedLogins = isRefusedLogin ? (pool.trouble?.refusedLogins ?? 0) + 1 : 0;
+  const rest = isRefusedLogin
+    ? Math.min(longestRestMilliseconds, restMilliseconds * 2 ** refusedLogins)
+    : restMilliseconds;
+  pool.trouble = { until: Date.now() + rest, error, refusedLogins };
+  return error;
 }
 
 /** @throws Error when no connection can be made */
