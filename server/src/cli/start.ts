@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { isStartedByNpm, loadConfig, unusedSettings } from '../config.ts';
 import { makeLogger } from '../log.ts';
 import { type Role, start } from '../start.ts';
@@ -39,10 +40,24 @@ function stopSignal(): Promise<string> {
   return new Promise((resolve) => {
     process.once('SIGTERM', () => resolve('SIGTERM'));
     process.once('SIGINT', () => resolve('SIGINT'));
-    // Killed with SIGKILL, npm cannot pass anything on; without this its child would keep the port.
+    // Killed, npm cannot pass anything on, and its shell does not pass on what it gets: without this the service would
+    // live on and keep the port.
     if (isStartedByNpm()) {
-      const parent = process.ppid;
-      setInterval(() => process.ppid !== parent && resolve('npm is gone'), 200).unref();
+      const before = starters();
+      setInterval(() => starters() !== before && resolve('npm is gone'), 200).unref();
     }
   });
+}
+
+/** Who started us: npm, or its shell and, where /proc tells, npm behind that. */
+function starters(): string {
+  try {
+    // pid (name) state ppid …
+    const [, name, parent] = /^\d+ \((.*)\) \S (\d+) /s.exec(readFileSync(`/proc/${process.ppid}/stat`, 'utf8')) ?? [];
+    // Some shells make way for what they run; then our parent is npm, and whoever started that may go as they like.
+    if (name !== undefined && /^(sh|dash|ash|bash)$/.test(name)) return `${process.ppid} ${parent}`;
+  } catch {
+    // No /proc here, or the parent has just gone.
+  }
+  return String(process.ppid);
 }

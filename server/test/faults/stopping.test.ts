@@ -1,9 +1,15 @@
 /** Stopping on a signal: nobody is cut off, and nobody can hold it up (quality F17). */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { type Postern, startPostern } from '../support/start-postern.ts';
+import { fileURLToPath } from 'node:url';
+import { freePorts, type Postern, removeData, startPostern } from '../support/start-postern.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const password = 'Password@123';
@@ -91,4 +97,32 @@ describe('stopping', () => {
       await postern.dispose();
     }
   });
+});
+
+describe('npm start', () => {
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    it(`leaves nothing behind when npm itself gets ${signal}`, async () => {
+      const dataDir = await mkdtemp(join(tmpdir(), 'postern-npm-'));
+      const [port, inboxPort] = await freePorts(2);
+      const npm = spawn('npm', ['start'], {
+        cwd: fileURLToPath(new URL('../../../', import.meta.url)),
+        env: { ...process.env, PORT: String(port), INBOX_PORT: String(inboxPort), DATA_DIR: dataDir },
+        stdio: 'ignore',
+      });
+      const answers = () =>
+        fetch(`http://127.0.0.1:${port}/readyz`).then(
+          ({ ok }) => ok,
+          () => false,
+        );
+      try {
+        await waitFor(answers, { what: 'the service to be ready' });
+        npm.kill(signal);
+        await waitFor(async () => !(await answers()), { what: 'the service to end' });
+        // Its database ends with it.
+        await waitFor(() => !existsSync(join(dataDir, 'postgres', 'postmaster.pid')), { what: 'the database to end' });
+      } finally {
+        await removeData(dataDir);
+      }
+    });
+  }
 });
