@@ -1,11 +1,9 @@
-# syntax=docker/dockerfile:1
-
 # Everything: sources, compiler and tests. compose.override.yaml develops in it.
 FROM node:24-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 COPY server/package.json server/
-RUN --mount=type=cache,target=/root/.npm npm ci
+RUN npm ci
 COPY LICENSE ./
 COPY server server
 RUN npm run build --workspace server
@@ -19,7 +17,7 @@ FROM node:24-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
 COPY server/package.json server/
-RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev
+RUN npm ci --omit=dev
 
 FROM node:24-slim AS production
 WORKDIR /app

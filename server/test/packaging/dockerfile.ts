@@ -65,7 +65,7 @@ async function carryOut(stage: Stage, name: string, rest: string, build: Build):
     case 'COPY':
       return copy(stage, rest, build);
     case 'RUN':
-      return runCommand(stage, rest.replace(/^--mount=\S+ /, ''));
+      return runCommand(stage, rest);
     case 'ENV':
       for (const pair of rest.split(' ')) stage.env[pair.split('=')[0] ?? ''] = pair.slice(pair.indexOf('=') + 1);
       return;
