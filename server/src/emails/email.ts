@@ -56,21 +56,6 @@ export interface SubmittedEmail {
   messageId: string;
 }
 
-export type EmailStatus =
-  | 'scheduled'
-  | 'queued'
-  | 'sending'
-  | 'sent'
-  | 'delivered'
-  | 'deferred'
-  | 'bounced'
-  | 'failed'
-  | 'expired'
-  | 'canceled'
-  | 'suppressed'
-  | 'complained'
-  | 'uncertain';
-
 export const emailStatuses = [
   'scheduled',
   'queued',
@@ -85,4 +70,5 @@ export const emailStatuses = [
   'suppressed',
   'complained',
   'uncertain',
-] as const satisfies readonly EmailStatus[];
+] as const;
+export type EmailStatus = (typeof emailStatuses)[number];
