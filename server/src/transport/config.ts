@@ -1,4 +1,5 @@
-import { checkUrl, list } from '../settings.ts';
+import { integer, list } from '../settings.ts';
+import { checkRelay } from './smtp-relay.ts';
 
 export const transportSettings = {
   smtpUrls: list('SMTP_URL', {
@@ -6,20 +7,16 @@ export const transportSettings = {
     defaultText: 'unset: the dev inbox; required in production',
     help:
       'SMTP relays in failover order, comma-separated: `smtp://user:password@host:587` (STARTTLS where offered) or ' +
-      '`smtps://user:password@host:465`. Percent-encode `@ : / , %` in user and password.',
+      '`smtps://user:password@host:465`. Percent-encode `@ : / , %` in user and password. Options: `?tls=required` sends ' +
+      'nothing unless STARTTLS succeeds, `?tls=never` does without; `?auth=plain`, `login` or `xoauth2` (the password is ' +
+      'an access token) names how to log in.',
     secret: true,
     check: checkRelay,
   }),
+  smtpConnections: integer('SMTP_CONNECTIONS', {
+    default: 20,
+    min: 1,
+    max: 1_000,
+    help: 'Connections to a relay at once, for each worker. Codes and links have four more.',
+  }),
 };
-
-function checkRelay(item: string): void {
-  checkUrl(item, ['smtp:', 'smtps:']);
-  const { username, password, pathname } = new URL(item);
-  if (pathname !== '' && pathname !== '/') throw new Error('has a path after the host; an SMTP server has none');
-  try {
-    decodeURIComponent(username);
-    decodeURIComponent(password);
-  } catch {
-    throw new Error('has a "%" in user or password that is not percent-encoding; write it as %25');
-  }
-}

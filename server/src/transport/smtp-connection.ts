@@ -1,235 +1,291 @@
-/** One kept connection to one relay: opening it, and what became of a message sent over it. */
-import { isIP } from 'node:net';
-import { Readable } from 'node:stream';
-import SMTPConnection from 'nodemailer/lib/smtp-connection';
-import type { Outcome, OutgoingMessage, RecipientResult, Reply } from './transport.ts';
+/** The way to a connection that can carry letters: connect, greet, encrypt, greet again, log in. */
 
-export interface Relay {
-  host: string;
-  port: number;
-  /** TLS from the first byte (smtps). */
-  secure: boolean;
-  user: string;
-  pass: string;
+import { connect, isIP, isIPv6, type Socket } from 'node:net';
+import { hostname } from 'node:os';
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
+import type { Patience } from './patience.ts';
+import { logIn } from './smtp-auth.ts';
+import { isLoopback, type Relay } from './smtp-relay.ts';
+import { ProtocolFault, ReplyReader, type ServerReply } from './smtp-replies.ts';
+
+/** What the server answered to EHLO (RFC 5321 4.1.1.1). */
+export interface Extensions {
+  /** RFC 2920. */
+  pipelining: boolean;
+  /** RFC 1870: whether it wants to know, and the largest message it takes, in octets; 0: any. */
+  size: boolean;
+  largest: number;
+  /** RFC 6152. */
+  eightBitMime: boolean;
+  /** RFC 6531. */
+  smtpUtf8: boolean;
+  /** RFC 3207. */
+  startTls: boolean;
+  /** RFC 4954: SASL mechanisms; undefined where there is no login. */
+  auth: string[] | undefined;
 }
 
-/** What nodemailer tells about a failure. */
-interface SmtpError extends Error {
-  code?: string | undefined;
-  /** The server's last reply, code included. */
-  response?: string | undefined;
-  responseCode?: number | undefined;
-  recipient?: string | undefined;
-  rejectedErrors?: SmtpError[] | undefined;
+/** A server's refusal on the way to a connection. */
+export class RefusedConnection extends Error {
+  readonly reply: ServerReply;
+  /** It was the login that was refused. */
+  readonly isLogin: boolean;
+  constructor(reply: ServerReply, isLogin = false) {
+    super(reply.text);
+    this.reply = reply;
+    this.isLogin = isLogin;
+  }
 }
 
-const connectionTimeout = 10_000;
-const greetingTimeout = 10_000;
-const socketTimeout = 60_000;
-/** For a server that stays alive without getting on: 1 byte a second resets every other timeout. */
-const openTimeout = 30_000;
-const sendTimeout = 180_000;
-const resetTimeout = 5_000;
-const chunkSize = 64 * 1024;
+/**
+ * A socket and the replies that come from it, whatever is on top of it at the moment. Whoever uses the connection sets
+ * `onReplies` and `onEnd`; both are called from the socket's events.
+ */
+export class Connection {
+  readonly relay: Relay;
+  socket: Socket;
+  readonly replies = new ReplyReader();
+  extensions: Extensions = extensionsOf('');
+  readonly openedAt = performance.now();
+  /** Why it is no longer to be used. */
+  endedBy: Error | undefined;
+  stopListening: () => void;
+  onReplies: () => void = () => {};
+  onEnd: (error: Error) => void = () => {};
 
-export function parseRelay(url: string): Relay {
-  const { protocol, hostname, port, username, password } = new URL(url);
-  const secure = protocol === 'smtps:';
-  return {
-    host: hostname.replace(/^\[(.*)\]$/, '$1'),
-    port: port === '' ? (secure ? 465 : 587) : Number(port),
-    secure,
-    user: decodeURIComponent(username),
-    pass: decodeURIComponent(password),
-  };
+  constructor(relay: Relay, socket: Socket) {
+    this.relay = relay;
+    this.socket = socket;
+    this.stopListening = this.listen();
+  }
+
+  get isEnded(): boolean {
+    return this.endedBy !== undefined;
+  }
+
+  /** Hears what the present socket tells. Returns how to stop that. */
+  listen(): () => void {
+    const { socket } = this;
+    const onData = (chunk: Buffer) => {
+      if (this.isEnded) return;
+      this.replies.push(chunk.toString('latin1'));
+      this.onReplies();
+    };
+    const onEnd = () => this.end(new Error('The server closed the connection.'));
+    socket.on('error', (error) => this.end(error));
+    socket.on('data', onData);
+    socket.on('end', onEnd);
+    socket.on('close', onEnd);
+    return () => {
+      socket.off('data', onData);
+      socket.off('end', onEnd);
+      socket.off('close', onEnd);
+    };
+  }
+
+  /** Ends the connection at once, for the given reason. */
+  end(error: Error): void {
+    if (this.isEnded) return;
+    this.endedBy = error;
+    this.socket.destroy();
+    this.onEnd(error);
+  }
+
+  /** Takes leave (RFC 5321 4.1.1.10), for `milliseconds` at most. */
+  quit(milliseconds: number): void {
+    if (this.isEnded) return;
+    this.endedBy = new Error('The connection was left.');
+    const { socket } = this;
+    const late = setTimeout(() => socket.destroy(), milliseconds).unref();
+    socket.once('close', () => clearTimeout(late));
+    this.stopListening();
+    socket.on('data', () => socket.destroy());
+    socket.end('QUIT\r\n');
+  }
 }
 
-export interface Patience {
-  /** Milliseconds. */
-  timeout?: number;
-  /** Cuts the connection when it is aborted. */
+export interface Opening {
+  /** Milliseconds, for all of it. */
+  timeout: number;
   signal?: AbortSignal | undefined;
 }
 
 /**
- * Connects, greets, encrypts where the relay offers it, and logs in.
- * @throws SmtpError
+ * Connects, greets, encrypts as the relay's URL says, and logs in where the URL has a login and the server takes any.
+ * @throws Error; RefusedConnection where the server said no
  */
 export async function openConnection(
   relay: Relay,
-  { timeout = openTimeout, signal }: Patience = {},
-): Promise<SMTPConnection> {
-  const { user, pass } = relay;
-  const connection = new SMTPConnection(optionsFor(relay));
-  let stopWatching = () => {};
+  patience: Patience,
+  { timeout, signal }: Opening,
+): Promise<Connection> {
+  const { host, port } = relay;
+  const socket =
+    relay.tls === 'implicit'
+      ? keepSession(relay, connectTls({ host, port, ...tlsOptions(relay) }))
+      : connect({ host, port, noDelay: true });
+  const connection = new Connection(relay, socket);
+  const stopWatching = watch(connection, timeout, signal);
   try {
-    return await new Promise((resolve, reject) => {
-      const fail = (error: Error) => {
-        // First, because closing emits "end".
-        reject(error);
-        connection.close();
-      };
-      stopWatching = watch({ timeout, signal }, fail);
-      connection.on('error', fail);
-      connection.once('end', () => fail(new Error('The server closed the connection.')));
-      connection.connect((error) => {
-        if (error) return fail(error);
-        if (user === '' || !connection.allowsAuth) return resolve(connection);
-        connection.login({ user, pass }, (refused) => (refused ? fail(refused) : resolve(connection)));
-      });
-    });
+    await connected(connection, relay.tls === 'implicit' ? 'secureConnect' : 'connect', patience.connect);
+    const greeting = await nextReply(connection, patience.greeting);
+    if (greeting.code !== 220) throw new RefusedConnection(greeting);
+    await introduce(connection, patience);
+    if (relay.tls === 'required' || (relay.tls === 'offered' && connection.extensions.startTls)) {
+      await encrypt(connection, patience);
+      // What was said in the clear may have been anybody's words (RFC 3207 4.2).
+      await introduce(connection, patience);
+    }
+    await authenticate(connection, patience);
+    return connection;
+  } catch (error) {
+    connection.end(error instanceof Error ? error : new Error(String(error)));
+    throw error;
   } finally {
     stopWatching();
   }
 }
 
-function optionsFor({ host, port, secure }: Relay) {
-  return {
-    host,
-    port,
-    secure,
-    connectionTimeout,
-    greetingTimeout,
-    socketTimeout,
-    dnsTimeout: connectionTimeout,
-    allowInternalNetworkInterfaces: true,
-    // On the machine itself there is nobody in between, and no authority would sign for "localhost".
-    tls: { rejectUnauthorized: !isLoopback(host) },
-  };
-}
-
-/** Calls `cut` when time is up or whoever waits has gone. Returns how to end that. */
-function watch({ timeout, signal }: Patience, cut: (error: SmtpError) => void): () => void {
-  const late = () => cut(Object.assign(new Error('The server took too long.'), { code: 'ETIMEDOUT' }));
-  const aborted = () =>
-    cut(Object.assign(new Error('The service stopped before the server answered.'), { code: 'ETIMEDOUT' }));
-  const timer = setTimeout(late, timeout);
-  signal?.addEventListener('abort', aborted, { once: true });
+/** Ends the connection when time is up or whoever waits has gone. Returns how to stop that. */
+function watch(connection: Connection, timeout: number, signal: AbortSignal | undefined): () => void {
+  const timer = setTimeout(() => connection.end(tooLate()), timeout);
+  const abort = () => connection.end(stopped());
+  if (signal?.aborted) abort();
+  signal?.addEventListener('abort', abort, { once: true });
   return () => {
     clearTimeout(timer);
-    signal?.removeEventListener('abort', aborted);
+    signal?.removeEventListener('abort', abort);
   };
 }
 
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+export function tooLate(): Error {
+  return new Error('The server took too long.');
 }
 
-export interface Sending {
-  results: RecipientResult[];
-  /** Whether the connection can carry another message. */
-  isUsable: boolean;
-  /** Nothing of the message had been sent when the connection turned out to be gone; one that hangs is not gone. */
-  isUntouched: boolean;
+export function stopped(): Error {
+  return new Error('The service stopped before the server answered.');
 }
 
-/** Sends a message and tells what became of each recipient. Does not reject. */
-export function sendOver(
-  connection: SMTPConnection,
-  { from, recipients, raw }: OutgoingMessage,
-  { signal }: Patience = {},
-): Promise<Sending> {
-  const { stream, progress } = readSlowly(raw);
-  return new Promise((resolve) => {
-    const finish = (sending: Sending) => {
-      stopWatching();
-      resolve(sending);
+function connected(connection: Connection, event: 'connect' | 'secureConnect', timeout: number): Promise<void> {
+  return within(connection, timeout, (resolve) => connection.socket.once(event, resolve));
+}
+
+function nextReply(connection: Connection, timeout: number): Promise<ServerReply> {
+  return within(connection, timeout, (resolve) => {
+    connection.onReplies = () => {
+      try {
+        const reply = connection.replies.next();
+        if (reply) resolve(reply);
+      } catch (error) {
+        connection.end(error as Error);
+      }
     };
-    const fail = (error: SmtpError) => {
-      const sending = {
-        results: resultsOfFailure(error, recipients, progress.isRead),
-        isUsable: false,
-        isUntouched: !progress.isBegun && !isRefusal(error) && error.code !== 'ETIMEDOUT',
-      };
-      if (!isRefusal(error) || error.responseCode === 421 || connection.destroyed) return finish(sending);
-      // The letter was refused, the connection is fine: end the transaction and keep it. The refusal stands in any case.
-      stopWatching();
-      stopWatching = watch({ timeout: resetTimeout, signal }, () => finish(sending));
-      connection.reset((lost) => finish({ ...sending, isUsable: !lost }));
+    connection.onReplies();
+  });
+}
+
+/** What `start` resolves with, unless the connection ends or the time does. */
+function within<T>(connection: Connection, timeout: number, start: (resolve: (value: T) => void) => void): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const timer = setTimeout(() => connection.end(tooLate()), timeout);
+    const settle = () => {
+      clearTimeout(timer);
+      connection.onReplies = () => {};
+      connection.onEnd = () => {};
     };
-    let stopWatching = watch({ timeout: sendTimeout, signal }, (error) => {
-      connection.close();
-      fail(error);
-    });
-    connection.send({ from, to: recipients, size: raw.length }, stream, (error, info) => {
-      if (error || !info) return fail(error ?? new Error('The server did not answer.'));
-      const reply = parseReply(info.response);
-      const refused = new Map(info.rejectedErrors?.map((one: SmtpError) => [one.recipient, one]));
-      const results = recipients.map((address) => {
-        const refusal = refused.get(address);
-        return refusal ? refusalOf(address, refusal, 'bounced') : { address, outcome: 'sent' as const, reply };
-      });
-      finish({ results, isUsable: true, isUntouched: false });
+    connection.onEnd = (error) => {
+      settle();
+      reject(error);
+    };
+    if (connection.endedBy) return void connection.onEnd(connection.endedBy);
+    start((value) => {
+      settle();
+      resolve(value);
     });
   });
 }
 
-/** The message in pieces, so that "all of it was read" comes close to "all of it was sent". */
-function readSlowly(raw: Buffer) {
-  const progress = { isBegun: false, isRead: false };
-  let offset = 0;
-  const stream = new Readable({
-    highWaterMark: chunkSize,
-    read() {
-      progress.isBegun = true;
-      this.push(raw.subarray(offset, offset + chunkSize));
-      offset += chunkSize;
-      if (offset >= raw.length) this.push(null);
-    },
-  });
-  stream.once('end', () => {
-    progress.isRead = true;
-  });
-  return { stream, progress };
+/** Sends a command and gives the reply to it: never one that was there before. */
+function ask(connection: Connection, line: string, timeout: number): Promise<ServerReply> {
+  if (!connection.replies.isEmpty) throw new ProtocolFault('The server answered before it was asked.');
+  connection.socket.write(`${line}\r\n`);
+  return nextReply(connection, timeout);
 }
 
-function isRefusal({ code, responseCode }: SmtpError): boolean {
-  return (code === 'EENVELOPE' || code === 'EMESSAGE') && responseCode !== undefined;
+/** EHLO, or HELO where the server knows no better (RFC 5321 3.2). */
+async function introduce(connection: Connection, { reply: timeout }: Patience): Promise<void> {
+  const name = ownName(connection.socket);
+  const reply = await ask(connection, `EHLO ${name}`, timeout);
+  connection.extensions = reply.code === 250 ? extensionsOf(reply.text) : extensionsOf('');
+  if (reply.code === 250) return;
+  if (reply.code < 500) throw new RefusedConnection(reply);
+  const second = await ask(connection, `HELO ${name}`, timeout);
+  if (second.code !== 250) throw new RefusedConnection(second);
 }
 
-function resultsOfFailure(error: SmtpError, recipients: string[], isRead: boolean): RecipientResult[] {
-  if (error.rejectedErrors) {
-    const refused = new Map(error.rejectedErrors.map((one) => [one.recipient, one]));
-    return recipients.map((address) => refusalOf(address, refused.get(address) ?? error, 'bounced'));
-  }
-  if (isRefusal(error) || error.code === 'EMESSAGE') {
-    return recipients.map((address) => refusalOf(address, error, 'failed'));
-  }
-  const outcome: Outcome = isRead ? 'uncertain' : 'deferred';
-  // Lost connection, in the code every MTA writes into its log for it.
-  const reply = { ...replyOf(error), enhanced: '4.4.2' };
-  return recipients.map((address) => ({ address, outcome, reply }));
-}
-
-function refusalOf(address: string, error: SmtpError, final: 'bounced' | 'failed'): RecipientResult {
-  const code = error.responseCode;
-  // Without a reply it is ours: larger than the relay says it takes. One without a code says nothing of the letter, and
-  // 503 is about the session.
-  const isFinal = code === undefined ? error.response === undefined : code >= 500 && code !== 503;
-  return { address, outcome: isFinal ? final : 'deferred', reply: replyOf(error) };
-}
-
-export function replyOf(error: SmtpError): Reply {
-  if (error.response) return parseReply(error.response);
-  return { code: null, enhanced: null, text: brief(error.message) };
-}
-
-/** Takes `250-2.1.5 first line` and its continuation apart (RFC 5321 4.2.1, RFC 2034). */
-export function parseReply(response: string): Reply {
-  const lines = response.split(/\r?\n/).map((line) => /^(\d{3})[ -]?(?:([245]\.\d{1,3}\.\d{1,3}) ?)?(.*)$/.exec(line));
-  const [first] = lines;
-  const text = lines
-    .map((line) => line?.[3] ?? '')
-    .join(' ')
-    .trim();
+function extensionsOf(text: string): Extensions {
+  const lines = text.split(/\r?\n/).slice(1);
+  const offered = new Map(
+    lines.map((line) => {
+      // "AUTH=" is how servers older than RFC 4954 say it.
+      const [keyword = '', ...parameters] = line.slice(4).trim().toUpperCase().split(/[ =]+/);
+      return [keyword, parameters];
+    }),
+  );
   return {
-    code: first ? Number(first[1]) : null,
-    enhanced: first?.[2] ?? null,
-    text: brief(first ? text : response),
+    pipelining: offered.has('PIPELINING'),
+    size: offered.has('SIZE'),
+    largest: Number(offered.get('SIZE')?.[0]) || 0,
+    eightBitMime: offered.has('8BITMIME'),
+    smtpUtf8: offered.has('SMTPUTF8'),
+    startTls: offered.has('STARTTLS'),
+    auth: offered.get('AUTH'),
   };
 }
 
-/** History needs no essay, and PostgreSQL keeps neither NUL nor the half of a character that was cut in two. */
-function brief(text: string): string {
-  return text.replaceAll('\0', '').slice(0, 1_000).toWellFormed();
+/** RFC 5321 4.1.3: a name that others can look up, or else the address. */
+function ownName({ localAddress = '127.0.0.1' }: Socket): string {
+  const name = hostname();
+  if (/^[a-z0-9-]+(\.[a-z0-9-]+)+$/i.test(name)) return name;
+  return isIPv6(localAddress) ? `[IPv6:${localAddress.replace(/%.*/, '')}]` : `[${localAddress}]`;
+}
+
+/** STARTTLS (RFC 3207). */
+async function encrypt(connection: Connection, { reply: timeout, connect }: Patience): Promise<void> {
+  const { relay, socket: plain } = connection;
+  const reply = await ask(connection, 'STARTTLS', timeout);
+  if (reply.code !== 220) throw new RefusedConnection(reply);
+  // Whatever stands behind that reply in the clear was put there by somebody in between.
+  if (!connection.replies.isEmpty) throw new ProtocolFault('The server went on in the clear after STARTTLS.');
+  connection.stopListening();
+  connection.socket = keepSession(relay, connectTls({ socket: plain, ...tlsOptions(relay) }));
+  connection.stopListening = connection.listen();
+  await connected(connection, 'secureConnect', connect);
+}
+
+/** The last session with a relay, so that the next handshake is a short one. */
+const sessions = new WeakMap<Relay, Buffer>();
+
+function tlsOptions(relay: Relay): ConnectionOptions {
+  const { host } = relay;
+  const session = sessions.get(relay);
+  return {
+    ...(isIP(host) === 0 && { servername: host }),
+    // On the machine itself there is nobody in between, and no authority would sign for "localhost".
+    rejectUnauthorized: !isLoopback(host),
+    ...(session && { session }),
+  };
+}
+
+function keepSession(relay: Relay, socket: TLSSocket): TLSSocket {
+  return socket.on('session', (session) => sessions.set(relay, session));
+}
+
+async function authenticate(connection: Connection, { reply: timeout }: Patience): Promise<void> {
+  const { relay, extensions } = connection;
+  const { auth: offered } = extensions;
+  if (relay.user === '' || offered === undefined) return;
+  const reply = await logIn((line) => ask(connection, line, timeout), relay, offered);
+  if (!reply) throw new Error(`The relay takes no login that we can make: it offers ${offered.join(' ')}.`);
+  if (reply.code !== 235) throw new RefusedConnection(reply, true);
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
+import { aMessage } from '../../test/support/message.ts';
 import { startScriptedSmtp } from '../../test/support/scripted-smtp.ts';
 import { SmtpTransport } from './smtp.ts';
 
@@ -16,12 +17,7 @@ it('asks a relay that refuses the login ever more rarely, so that the account is
     },
   });
   const transport = new SmtpTransport({ urls: [relay.url.replace('smtp://', 'smtp://user:secret@')] });
-  const send = () =>
-    transport.send({
-      from: 'a@example.com',
-      recipients: ['b@example.com'],
-      raw: Buffer.from('Subject: x\r\n\r\nx\r\n'),
-    });
+  const send = () => transport.send(aMessage());
   try {
     for (let second = 0; second < 120; second++) {
       assert.equal((await send()).reached, false);

@@ -1,166 +1,154 @@
-import type SMTPConnection from 'nodemailer/lib/smtp-connection';
-import { openConnection, type Patience, parseRelay, type Relay, replyOf, sendOver } from './smtp-connection.ts';
+/**
+ * SMTP relays over kept connections, in failover order: the next one is used when one cannot be reached or refuses the
+ * login. A relay that was in trouble is looked after without a letter, as long as another one takes them: else every
+ * second one letter would wait for it in vain. Letters beyond what the connections carry wait here, in order, urgent ones
+ * first.
+ *
+ * The pieces: `smtp-relay` reads the URL, `smtp-connection` opens a connection, `smtp-session` sends letters over it,
+ * `smtp-pool` has those of one relay, `smtp-letter` knows what became of a letter.
+ */
+import { type Patience, patience as usualPatience } from './patience.ts';
+import { RefusedConnection, stopped } from './smtp-connection.ts';
+import { Letter } from './smtp-letter.ts';
+import { Line } from './smtp-line.ts';
+import { Pool } from './smtp-pool.ts';
+import { parseRelay } from './smtp-relay.ts';
+import { brief, toReply } from './smtp-replies.ts';
 import { type Delivery, notReached, type OutgoingMessage, type Reply, type Transport } from './transport.ts';
 
-/** A relay keeps a connection that nobody uses for about five minutes; we let go first. */
-const idleTimeout = 30_000;
-/** How long a relay that could not be reached is left alone. */
-const restMilliseconds = 1_000;
-/** A refused login is tried again ever more rarely, up to this: a provider locks who insists. */
-const longestRestMilliseconds = 64_000;
-/** Where another relay stands ready, a letter waits this long for a connection to the one before it. */
-const impatientMilliseconds = 4_000;
-
-/** A relay with its idle connections. */
-interface Pool {
-  relay: Relay;
-  idle: { connection: SMTPConnection; expiry: NodeJS.Timeout }[];
-  /** Set when it could not be reached; endless while it is being looked after. */
-  trouble: { until: number; error: Error; refusedLogins: number } | undefined;
+export interface SmtpOptions {
+  /** As in `SMTP_URL`. */
+  urls: readonly string[];
+  /** To each relay; urgent letters have `reserved` more. */
+  connections?: number;
+  reserved?: number;
+  patience?: Partial<Patience>;
 }
 
-/**
- * SMTP relays over kept connections, in failover order: the next one is tried when one cannot be reached or refuses the
- * login. A relay that was in trouble is looked after without a letter, as long as another one takes them: else every
- * second one letter would wait for it in vain. How many connections there are at once is the business of whoever sends.
- */
+/** A letter whose connections keep going away is put off, as one that was refused for now. */
+const maxMoves = 3;
+
 export class SmtpTransport implements Transport {
   readonly #pools: Pool[];
+  readonly #line = new Line();
   readonly #end = new AbortController();
+  readonly #patience: Patience;
+  #ticking: NodeJS.Timeout | undefined;
 
-  constructor({ urls }: { urls: readonly string[] }) {
-    this.#pools = urls.map((url) => ({ relay: parseRelay(url), idle: [], trouble: undefined }));
+  constructor({ urls, connections = 20, reserved = 4, patience }: SmtpOptions) {
+    this.#patience = { ...usualPatience, ...patience };
+    this.#pools = urls.map((url) => {
+      const pool: Pool = new Pool({
+        relay: parseRelay(url),
+        line: this.#line,
+        patience: this.#patience,
+        connections,
+        reserved,
+        signal: this.#end.signal,
+        isChosen: () => this.#chosen() === pool,
+        openTimeout: () => (this.#hasAnother(pool) ? this.#patience.impatient : this.#patience.open),
+        giveBack: (letter) => this.#giveBack(letter),
+        changed: () => this.#serve(),
+      });
+      return pool;
+    });
   }
 
-  async send(message: OutgoingMessage): Promise<Delivery> {
-    const { signal } = this.#end;
-    let error: Error = new Error('No SMTP relay is configured.');
-    for (const pool of this.#pools) {
-      const isAnotherReady = this.#pools.some((other) => other !== pool && !other.trouble);
-      if (pool.trouble && isAnotherReady) void this.#lookAfter(pool);
-      if (pool.trouble && (isAnotherReady || pool.trouble.until > Date.now())) {
-        error = pool.trouble.error;
-        continue;
-      }
-      try {
-        const delivery = await sendThrough(
-          pool,
-          message,
-          isAnotherReady ? { timeout: impatientMilliseconds, signal } : { signal },
-        );
-        pool.trouble = undefined;
-        return delivery;
-      } catch (caught) {
-        error = noteTrouble(pool, caught);
-      }
+  send(message: OutgoingMessage): Promise<Delivery> {
+    return new Promise((resolve, reject) => {
+      this.#line.add(new Letter(message, { resolve, reject }));
+      this.#serve();
+    });
+  }
+
+  /** Sees to it that the letters of the line get on their way, or hear that there is none. */
+  #serve(): void {
+    if (this.#line.length === 0) return;
+    for (const pool of this.#pools) if (pool.trouble && this.#hasAnother(pool)) void this.#lookAfter(pool);
+    const pool = this.#chosen();
+    if (pool) {
+      this.#startTicking();
+      return void pool.serve();
     }
-    const reply = describe(error);
-    return {
-      results: message.recipients.map((address) => ({ address, outcome: 'deferred', reply })),
-      reached: false,
-    };
+    const last = this.#pools.at(-1)?.trouble?.error ?? new Error('No SMTP relay is configured.');
+    const reply = describe(this.#end.signal.aborted ? stopped() : last);
+    for (let letter = this.#line.take(true); letter; letter = this.#line.take(true)) letter.settleUnreached(reply);
   }
 
-  async reach(): Promise<boolean> {
-    const rested = this.#pools.filter(({ trouble }) => !trouble || trouble.until <= Date.now());
-    await Promise.all(rested.map((pool) => this.#open(pool)));
-    return this.#pools.some(({ trouble }) => trouble === undefined);
+  /** The relay that letters go to: the first that works, or else the first that has rested. */
+  #chosen(): Pool | undefined {
+    if (this.#end.signal.aborted) return undefined;
+    const [first] = this.#pools;
+    if (first && !first.trouble) return first;
+    const now = Date.now();
+    return (
+      this.#pools.find(({ trouble }) => !trouble) ?? this.#pools.find(({ trouble }) => trouble && trouble.until <= now)
+    );
+  }
+
+  #hasAnother(pool: Pool): boolean {
+    return this.#pools.some((other) => other !== pool && !other.trouble);
   }
 
   /** Opens a connection to a relay that has rested, for the letters to come. */
   async #lookAfter(pool: Pool): Promise<void> {
     if (!pool.trouble || pool.trouble.until > Date.now()) return;
     pool.trouble.until = Number.POSITIVE_INFINITY;
-    await this.#open(pool);
+    this.#startTicking();
+    await pool.open();
   }
 
-  async #open(pool: Pool): Promise<void> {
-    const { signal } = this.#end;
-    try {
-      const connection = await open(pool.relay, { signal });
-      pool.trouble = undefined;
-      keepOrClose(pool, connection, !signal.aborted);
-    } catch (caught) {
-      noteTrouble(pool, caught);
+  #giveBack(letter: Letter): void {
+    if (++letter.moves > maxMoves) {
+      letter.settleLost(new Error('Connections to the relay were lost one after the other.'));
+      return;
     }
+    this.#line.putBack(letter);
+    this.#serve();
+  }
+
+  async reach(): Promise<boolean> {
+    const now = Date.now();
+    this.#startTicking();
+    const rested = this.#pools.filter(({ trouble, isReady }) => (trouble ? trouble.until <= now : !isReady));
+    await Promise.all(rested.map((pool) => pool.open()));
+    return this.#pools.some(({ trouble }) => trouble === undefined);
+  }
+
+  /** One clock for all connections: to keep one for each letter would cost more than the letter. */
+  #startTicking(): void {
+    this.#ticking ??= setInterval(() => {
+      const now = performance.now();
+      for (const pool of this.#pools) pool.tick(now);
+      this.#serve();
+      if (this.#line.length === 0 && this.#pools.every(({ isQuiet }) => isQuiet)) this.#stopTicking();
+    }, this.#patience.tick).unref();
+  }
+
+  #stopTicking(): void {
+    clearInterval(this.#ticking);
+    this.#ticking = undefined;
   }
 
   abandon(): void {
     this.#end.abort();
+    for (const pool of this.#pools) pool.abandon();
+    this.#serve();
   }
 
   async close(): Promise<void> {
     this.abandon();
-    for (const { idle } of this.#pools) {
-      for (const { connection, expiry } of idle.splice(0)) {
-        clearTimeout(expiry);
-        connection.quit();
-      }
-    }
+    for (const pool of this.#pools) pool.close();
+    this.#stopTicking();
   }
-}
-
-/** Leaves a relay alone for a while, and returns what was wrong with it. */
-function noteTrouble(pool: Pool, caught: unknown): Error {
-  const error = caught instanceof Error ? caught : new Error(String(caught));
-  const isRefusedLogin = 'code' in error && error.code === 'EAUTH';
-  const refusedLogins = isRefusedLogin ? (pool.trouble?.refusedLogins ?? 0) + 1 : 0;
-  const rest = isRefusedLogin
-    ? Math.min(longestRestMilliseconds, restMilliseconds * 2 ** refusedLogins)
-    : restMilliseconds;
-  pool.trouble = { until: Date.now() + rest, error, refusedLogins };
-  return error;
-}
-
-/** @throws Error when no connection can be made */
-async function sendThrough(pool: Pool, message: OutgoingMessage, patience: Patience): Promise<Delivery> {
-  // Kept connections may have been closed by the relay without our knowing; a new one tells for certain.
-  for (let kept = takeIdle(pool); kept; kept = takeIdle(pool)) {
-    const sending = await sendOver(kept, message, patience);
-    keepOrClose(pool, kept, sending.isUsable);
-    if (!sending.isUntouched) return { results: sending.results, reached: true };
-  }
-  const connection = await open(pool.relay, patience);
-  const { results, isUsable } = await sendOver(connection, message, patience);
-  keepOrClose(pool, connection, isUsable);
-  return { results, reached: true };
-}
-
-async function open(relay: Relay, patience: Patience): Promise<SMTPConnection> {
-  const connection = await openConnection(relay, patience);
-  // From here on failures reach whoever sends; an idle connection's end is seen in takeIdle.
-  connection.removeAllListeners('error');
-  connection.on('error', () => {});
-  return connection;
-}
-
-function takeIdle({ idle }: Pool): SMTPConnection | undefined {
-  for (let last = idle.pop(); last; last = idle.pop()) {
-    clearTimeout(last.expiry);
-    if (!last.connection.destroyed) return last.connection;
-  }
-  return undefined;
-}
-
-function keepOrClose({ idle }: Pool, connection: SMTPConnection, isUsable: boolean): void {
-  if (!isUsable || connection.destroyed) {
-    connection.close();
-    return;
-  }
-  const entry = {
-    connection,
-    expiry: setTimeout(() => {
-      idle.splice(idle.indexOf(entry), 1);
-      connection.quit();
-    }, idleTimeout).unref(),
-  };
-  idle.push(entry);
 }
 
 function describe(error: Error): Reply {
-  const reply = replyOf(error);
-  // Happy-eyeballs errors (AggregateError) have an empty message.
-  const text = reply.text || ('code' in error ? String(error.code) : error.name);
-  // A reply to the greeting or the login is about us, not about the letter: no code, as where nobody answered.
-  return { code: null, enhanced: notReached, text: reply.code === null ? text : `${reply.code} ${text}` };
+  const text =
+    error instanceof RefusedConnection
+      ? // About us, not about the letter: so no code, as where nobody answered.
+        [error.reply.code, toReply(error.reply).enhanced, toReply(error.reply).text].filter(Boolean).join(' ')
+      : // Happy-eyeballs errors (AggregateError) have an empty message.
+        error.message || ('code' in error ? String(error.code) : error.name);
+  return { code: null, enhanced: notReached, text: brief(text) };
 }

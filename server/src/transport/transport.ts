@@ -12,8 +12,15 @@ export interface OutgoingMessage {
   from: string;
   /** Envelope recipients (RCPT TO), each once. */
   recipients: string[];
-  /** The whole message as of RFC 5322. */
-  raw: Buffer;
+  /**
+   * The whole message as of RFC 5322, lines ended by CRLF, dots not stuffed. A large one comes in pieces, and is asked for
+   * once for each try.
+   */
+  content: Buffer | (() => AsyncIterable<Buffer>);
+  /** Of the content, in octets. */
+  size: number;
+  /** Goes before whatever waits, over connections kept free for such. */
+  isUrgent: boolean;
 }
 
 export interface Reply {
