@@ -1,10 +1,11 @@
 /**
  * Queue: how the ids of due letters reach a worker, and how it holds them. What is due, and since when, is always a fact
- * of the table `email_queue`; a queue only spreads it.
+ * of the table `email_queue`; a queue only spreads it. What becomes of a letter is the business of `emails/`.
  *
- * `postgres.ts` spreads by asking PostgreSQL itself. Redis and RabbitMQ are meant to stand beside it: a relay puts a few
- * thousand ids into the broker, `claim` takes ids from there and then the leases in PostgreSQL, so that what a broker
- * repeats is sent once (the lease is taken already) and what it loses comes back (no lease was taken).
+ * `turns.ts` chooses whose letters come next. `postgres.ts` spreads them by asking PostgreSQL itself. With a broker
+ * (`broker-queue.ts`; `redis.ts` and `rabbitmq.ts` speak its language) a relay puts the ids of some thousand chosen letters
+ * there; `claim` takes ids that have come back and then the leases, in PostgreSQL. So what a broker repeats is sent once
+ * (the lease is taken already) and what it loses comes back (no lease was taken, and an offer runs out).
  */
 
 /** A letter that this worker holds until its lease ends. */
@@ -40,6 +41,16 @@ export interface Queue {
   renew: (claimed: ClaimedEmail[]) => Promise<ClaimedEmail[]>;
   /** Gives back letters whose delivery was not begun; they are due at once, for anyone. */
   release: (claimed: ClaimedEmail[]) => Promise<void>;
+}
+
+/** A queue as whoever builds the worker sees it. */
+export interface OpenQueue extends Queue {
+  /** Says that work was committed. */
+  wake: () => void;
+  /** Names whom to tell when a claim may find more than the last one did, beside those who know by themselves. */
+  onWork: (listener: () => void) => void;
+  /** Takes no more in and gives back what was not claimed. Leases can still be renewed and released. */
+  close: () => Promise<void>;
 }
 
 export const otpLeaseSeconds = 10;
