@@ -1,0 +1,69 @@
+/** The letters that only tell something. */
+import type { Content, Variable } from '../template.ts';
+import { frame } from './frame.ts';
+import type { OwnLetter } from './own-letters.ts';
+
+const variables: Variable[] = [
+  { name: 'host', type: 'string', required: true, description: 'Host name of PUBLIC_URL' },
+  { name: 'email', type: 'string', required: true, description: 'The address this letter goes to' },
+];
+
+type Words = [subject: string, said: string, advice: string];
+
+function notice(en: Words, de: Words): OwnLetter {
+  return { variables, secrets: [], contents: { en: content(en), de: content(de) } };
+}
+
+function content([subject, said, advice]: Words): Content {
+  return {
+    subject,
+    text: `${said}\n\n${advice}`,
+    html: frame({
+      title: subject,
+      preview: said,
+      body: `<p style="margin:0 0 16px">${said}</p>\n<p style="margin:0">${advice}</p>`,
+    }),
+  };
+}
+
+/** To the owner of an address that somebody tried to register again, where the reply itself must not tell (S3). */
+export const alreadyRegistered = notice(
+  [
+    'You already have an account at {{ host }}',
+    'Somebody, perhaps you, tried to register this address at {{ host }}.',
+    'You already have an account there: log in with it. If it was not you, there is nothing to do.',
+  ],
+  [
+    'Sie haben schon ein Konto bei {{ host }}',
+    'Jemand, vielleicht Sie, wollte diese Adresse bei {{ host }} registrieren.',
+    'Sie haben dort schon ein Konto: melden Sie sich damit an. Wenn Sie es nicht waren, ist nichts zu tun.',
+  ],
+);
+
+/** To the owner of an address that somebody wants for another account: the reply itself must not tell that it is taken. */
+export const addressTaken = notice(
+  [
+    'You already have an account at {{ host }}',
+    'Somebody, perhaps you, asked to use this address for another account at {{ host }}.',
+    'It belongs to your account there and stays with it: log in with it. If it was not you, there is nothing to do.',
+  ],
+  [
+    'Sie haben schon ein Konto bei {{ host }}',
+    'Jemand, vielleicht Sie, wollte diese Adresse für ein anderes Konto bei {{ host }} verwenden.',
+    'Sie gehört zu Ihrem Konto dort und bleibt bei ihm: melden Sie sich damit an. Wenn Sie es nicht waren, ist nichts zu tun.',
+  ],
+);
+
+/** To the address that an account had. It does not name the new one: a mailbox one gives up may be somebody else's. */
+export const emailChanged = notice(
+  [
+    'The address of your account at {{ host }} has changed',
+    'Your account at {{ host }} now has another e-mail address. This one no longer belongs to it.',
+    'If it was not you, tell those who run the service at once.',
+  ],
+  [
+    'Die Adresse Ihres Kontos bei {{ host }} hat sich geändert',
+    'Ihr Konto bei {{ host }} hat jetzt eine andere E-Mail-Adresse. Diese hier gehört nicht mehr dazu.',
+    'Wenn Sie das nicht waren, sagen Sie es sofort denen, die den Dienst betreiben.',
+  ],
+);
