@@ -24,7 +24,12 @@ const Entry = Type.Object({
   address: Type.String(),
   reason: Reason,
   detail: Type.Unsafe<string | null>({ ...nullable, description: 'The reply that refused it, or a note' }),
-  email_id: Type.Unsafe<string | null>({ ...nullable, description: 'The email that bounced' }),
+  email_id: Type.Unsafe<string | null>({ ...nullable, description: 'The email that bounced or was unsubscribed from' }),
+  unsubscribed_at: Type.Unsafe<string | null>({
+    ...nullable,
+    format: 'date-time',
+    description: 'Since when the reader wants no bulk mail, whatever the reason',
+  }),
   created_at: Type.String({ format: 'date-time' }),
 });
 
@@ -87,7 +92,9 @@ export function suppressionRoutes(world: SuppressionWorld): Routes {
         schema: {
           tags,
           summary: 'Send nothing more to an address',
-          description: `Answers 200 with the entry there is where the address is listed already. ${who}`,
+          description:
+            'Answers 200 with the entry there is where the address is listed already. The reason `unsubscribed` stops ' +
+            `bulk mail only, every other all mail and takes its place. ${who}`,
           body: NewEntry,
           response: { 200: Entry, 201: Entry },
         },
@@ -97,12 +104,8 @@ export function suppressionRoutes(world: SuppressionWorld): Routes {
         const { address, addressNormalized } = readAddress(world, 'address', request.body.address);
         const { reason = 'manual', detail = null } = request.body;
         checkDetail(detail);
-        const made = await insertSuppression(db, { tenantId, address, addressNormalized, reason, detail });
-        if (made) return reply.code(201).send(shown(made));
-        const known = await findSuppression(db, tenantId, addressNormalized);
-        // Removed in this very moment.
-        if (!known) throw missing();
-        return reply.code(200).send(shown(known));
+        const listed = await insertSuppression(db, { tenantId, address, addressNormalized, reason, detail });
+        return reply.code(listed.isNew ? 201 : 200).send(shown(listed));
       },
     );
 
@@ -170,8 +173,15 @@ function checkDetail(detail: string | null): void {
   if (detail?.includes('\0') || detail?.isWellFormed() === false) throw fault('detail', 'must be plain Unicode text');
 }
 
-function shown({ address, reason, detail, emailId, createdAt }: Suppression): Static<typeof Entry> {
-  return { address, reason, detail, email_id: emailId, created_at: createdAt.toISOString() };
+function shown({ address, reason, detail, emailId, unsubscribedAt, createdAt }: Suppression): Static<typeof Entry> {
+  return {
+    address,
+    reason,
+    detail,
+    email_id: emailId,
+    unsubscribed_at: unsubscribedAt?.toISOString() ?? null,
+    created_at: createdAt.toISOString(),
+  };
 }
 
 function missing() {

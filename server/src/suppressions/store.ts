@@ -6,6 +6,7 @@ interface SuppressionRow {
   reason: SuppressionReason;
   detail: string | null;
   email_id: string | null;
+  unsubscribed_at: Date | null;
   created_at: Date;
 }
 
@@ -14,10 +15,11 @@ const toSuppression = (row: SuppressionRow): Suppression => ({
   reason: row.reason,
   detail: row.detail,
   emailId: row.email_id,
+  unsubscribedAt: row.unsubscribed_at,
   createdAt: row.created_at,
 });
 
-const columns = (db: Queryable) => db`address, reason, detail, email_id, created_at`;
+const columns = (db: Queryable) => db`address, reason, detail, email_id, unsubscribed_at, created_at`;
 
 export interface NewSuppression {
   tenantId: string;
@@ -27,14 +29,25 @@ export interface NewSuppression {
   detail: string | null;
 }
 
-/** The new one, or undefined where the address is listed already. */
-export async function insertSuppression(db: Queryable, one: NewSuppression): Promise<Suppression | undefined> {
-  const [row] = await db<SuppressionRow[]>`
-    INSERT INTO suppressions (tenant_id, address_normalized, address, reason, detail)
-    VALUES (${one.tenantId}, ${one.addressNormalized}, ${one.address}, ${one.reason}, ${one.detail})
-    ON CONFLICT DO NOTHING
-    RETURNING ${columns(db)}`;
-  return row && toSuppression(row);
+/**
+ * Lists an address. One that is listed already stays as it is, but where they had only unsubscribed any other reason
+ * takes its place, for it stops more; and that they have unsubscribed is kept beside any reason.
+ */
+export async function insertSuppression(
+  db: Queryable,
+  { tenantId, address, addressNormalized, reason, detail }: NewSuppression,
+): Promise<Suppression & { isNew: boolean }> {
+  const [row] = await db<(SuppressionRow & { is_new: boolean })[]>`
+    INSERT INTO suppressions AS s (tenant_id, address_normalized, address, reason, detail, unsubscribed_at)
+    VALUES (${tenantId}, ${addressNormalized}, ${address}, ${reason}, ${detail},
+            CASE WHEN ${reason}::text = 'unsubscribed' THEN now() END)
+    ON CONFLICT (tenant_id, address_normalized) DO UPDATE SET
+      reason = CASE WHEN s.reason = 'unsubscribed' THEN excluded.reason ELSE s.reason END,
+      detail = CASE WHEN s.reason = 'unsubscribed' AND excluded.reason <> 'unsubscribed' THEN excluded.detail ELSE s.detail END,
+      unsubscribed_at = coalesce(s.unsubscribed_at, excluded.unsubscribed_at)
+    RETURNING ${columns(db)}, xmax = 0 AS is_new`;
+  if (!row) throw new Error('A suppression was neither written nor there.');
+  return { ...toSuppression(row), isNew: row.is_new };
 }
 
 export async function findSuppression(
