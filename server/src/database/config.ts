@@ -12,6 +12,6 @@ export const databaseSettings = {
     ...text('DATA_DIR', { default: resolve('.postern'), help: '' }),
     parse: (value: string) => resolve(value),
     defaultText: '`.postern` in the current folder',
-    help: 'Where the embedded database and generated keys live.',
+    help: 'Where the embedded database, generated keys and the journals of the mail workers live. Workers need it on a disk that outlives them.',
   },
 };

@@ -2,27 +2,49 @@
  * The database as features see it: `postgres` tagged templates over one pool. PostgreSQL holds every fact, so there is
  * no second storage interface; what is interchangeable is where the server comes from (`embedded.ts` or DATABASE_URL).
  */
-import postgres from 'postgres';
+import type postgres from 'postgres';
+import { postgres as library } from './library.ts';
+import { takeTurns } from './turns.ts';
 
 export type Database = postgres.Sql;
 export type Transaction = postgres.TransactionSql;
 /** The pool or a transaction: whatever the statement should run in. */
 export type Queryable = Database | Transaction;
 
+/** How long a transaction waits for a connection before its caller is told to come back (F18). */
+const patienceMilliseconds = 3_000;
+
+const planByIndex = { enable_seqscan: 'off', enable_hashjoin: 'off', enable_mergejoin: 'off', enable_material: 'off' };
+
 /**
  * @param url `postgres://…`
  * @param max connections at most; a query beyond them waits for one
  * @param name shown in pg_stat_activity; begins with `postern`
+ * @param byIndex plan by indexes alone: for statements that take a few rows by their keys from tables that fill and empty
+ *   faster than their statistics are kept. Else a plan made while a table was small reads all of it when it is large.
  */
-export function connectDatabase(url: string, { max, name }: { max: number; name: string }): Database {
-  return postgres(url, {
+export function connectDatabase(
+  url: string,
+  { max, name, byIndex = false }: { max: number; name: string; byIndex?: boolean },
+): Database {
+  const db = library(url, {
     max,
-    connection: { application_name: name, TimeZone: 'UTC', idle_in_transaction_session_timeout: 60_000 },
+    connection: {
+      application_name: name,
+      TimeZone: 'UTC',
+      idle_in_transaction_session_timeout: 60_000,
+      ...(byIndex && planByIndex),
+    },
     connect_timeout: 5,
     // A database that comes back is used at once; the library's own back-off waits up to 20 s.
     backoff: () => 0.2,
     onnotice: () => {},
   });
+  // Transactions hold a connection each; single statements share what is left, however many they are.
+  const inTurn = takeTurns(Math.max(1, max - 2), patienceMilliseconds);
+  const begin = db.begin.bind(db) as (...parts: unknown[]) => Promise<unknown>;
+  db.begin = ((...parts: unknown[]) => inTurn(() => begin(...parts))) as typeof db.begin;
+  return db;
 }
 
 const unavailableCodes = new Set([
@@ -38,6 +60,8 @@ const unavailableCodes = new Set([
   'CONNECTION_CLOSED',
   'CONNECTION_ENDED',
   'CONNECTION_DESTROYED',
+  // of turns.ts
+  'POOL_EXHAUSTED',
   // of PostgreSQL: shutting down, crashed, starting up, too many connections, read-only after a failover
   '57P01',
   '57P02',
@@ -53,11 +77,11 @@ export function isUnavailable(error: unknown): boolean {
 
 /** The name of the unique constraint that was violated, if that is what went wrong. */
 export function violatedConstraint(error: unknown): string | undefined {
-  if (error instanceof postgres.PostgresError && error.code === '23505') return error.constraint_name;
+  if (error instanceof library.PostgresError && error.code === '23505') return error.constraint_name;
   return undefined;
 }
 
 /** Whether a lock was not to be had within `lock_timeout`. */
 export function isLockTimeout(error: unknown): boolean {
-  return error instanceof postgres.PostgresError && error.code === '55P03';
+  return error instanceof library.PostgresError && error.code === '55P03';
 }

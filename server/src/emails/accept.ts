@@ -1,5 +1,6 @@
 import type { Database, Queryable } from '../database/database.ts';
 import type { NewEmail, SubmittedEmail } from './email.ts';
+import { databaseSlow } from './errors.ts';
 import { gather } from './gather.ts';
 
 export type AcceptEmail = (email: NewEmail) => Promise<SubmittedEmail>;
@@ -20,8 +21,13 @@ export function makeAcceptor({ db, submitEmails, wakeWorkers }: Parts): AcceptEm
     wakeWorkers();
     return submitted;
   };
-  return gather(writeBatch, { writers: 2, maxItems: 500, maxSize: 8_000_000, sizeOf: bodyLength });
+  return gather(writeBatch, { writers: 2, maxItems: 500, maxSize: 8_000_000, sizeOf: bodyLength, patience });
 }
+
+const patience = {
+  milliseconds: 1_500,
+  exhausted: () => databaseSlow({ detail: 'Try again in a moment.', retryAfterSeconds: 1 }),
+};
 
 function bodyLength({ text, html }: NewEmail): number {
   return (text?.length ?? 0) + (html?.length ?? 0);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { formatMailbox, normalizeEmail, parseAddress, parseMailbox } from './address.ts';
+import { formatMailbox, normalizeEmail, parseAddress, parseMailbox, readMailbox } from './address.ts';
 
 describe('an address is read', () => {
   const good: [string, string, string?][] = [
@@ -21,6 +21,12 @@ describe('an address is read', () => {
     ['a@xn--mnchen-3ya.example', 'a@xn--mnchen-3ya.example'],
     [`${'l'.repeat(64)}@example.com`, `${'l'.repeat(64)}@example.com`],
     ['  joe@example.com  ', 'joe@example.com'],
+    ['Jöe <jöe@example.com>', 'jöe@example.com', 'Jöe'],
+    ['jo\u0308e@example.com', 'j\u00f6e@example.com'],
+    ['用户@例え.テスト', '用户@xn--r8jz45g.xn--zckzah'],
+    ['संपर्क@डाटामेल.भारत', 'संपर्क@xn--c2bd4bq1db8d.xn--h2brj9c'],
+    ['👩🚀@example.com', '👩🚀@example.com'],
+    [`${'ö'.repeat(32)}@example.com`, `${'ö'.repeat(32)}@example.com`],
     ['joe@a--b.example', 'joe@a--b.example'],
     ['joe@1.example', 'joe@1.example'],
   ];
@@ -28,6 +34,7 @@ describe('an address is read', () => {
     it(text, () => {
       assert.deepEqual(parseMailbox(text), name === undefined ? { address } : { address, name });
       assert.deepEqual(parseMailbox(formatMailbox(parseMailbox(text))), parseMailbox(text));
+      assert.deepEqual(readMailbox(formatMailbox(parseMailbox(text))), parseMailbox(text));
     });
   }
 });
@@ -77,7 +84,14 @@ describe('an address is refused (S45)', () => {
     'joe@exämple.com/path',
     'joe@exämple＠evil.com',
     'joe@exämple.com:25',
-    'jöe@example.com',
+    'jo\u00a0e@example.com',
+    'jo\u200be@example.com',
+    'jo\u200fe@example.com',
+    'jo＠e@example.com',
+    'jo＜e@example.com',
+    'jo⑴e@example.com',
+    'jo。e@example.com',
+    `${'ö'.repeat(33)}@example.com`,
     '=?utf-8?q?joe?=@example.com',
     '=?utf-8?q?Joe?= <joe@example.com>',
     '"=?utf-8?q?Joe?=" <joe@example.com>',
@@ -126,4 +140,11 @@ describe('an address is refused (S45)', () => {
 
 it('addresses that differ in case or in the form of the domain are one for uniqueness', () => {
   assert.equal(normalizeEmail(parseAddress('Info@MÜNCHEN.example')), 'info@xn--mnchen-3ya.example');
+});
+
+it('addresses that no language but one takes for the same are two', () => {
+  assert.equal(normalizeEmail(parseAddress('JÖE@example.com')), 'jÖe@example.com');
+  // "İ" in lower case is "i" and a mark, the Kelvin sign is a "k": none of them may lead to another's mailbox.
+  assert.notEqual(normalizeEmail(parseAddress('mİke@example.com')), 'mike@example.com');
+  assert.equal(parseAddress('mi\u212ae@example.com'), 'miKe@example.com');
 });

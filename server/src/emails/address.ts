@@ -16,6 +16,10 @@ const maxNameLength = 255;
 const forbidden = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/;
 const atext = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]";
 const localPart = new RegExp(`^${atext}+(?:\\.${atext}+)*$`);
+// RFC 6531 allows all of Unicode. Letters with their marks, digits and emoji are what people have; format characters,
+// odd spaces and punctuation are what makes one address look like another.
+const wideAtext = `(?:${atext}|(?![\\x00-\\x7f])[\\p{L}\\p{M}\\p{N}\\p{So}])`;
+const wideLocalPart = new RegExp(`^${wideAtext}+(?:\\.${wideAtext}+)*$`, 'u');
 const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const nonAscii = /[^\u0020-\u007e]/;
 
@@ -36,7 +40,7 @@ export function parseMailbox(text: string): Mailbox {
 
 /**
  * Reads an address without a name.
- * @returns it with the domain in lower-case A-labels; the local part keeps its case
+ * @returns it with the domain in lower-case A-labels; the local part keeps its case, and is in NFC
  * @throws Error whose message is a sentence for the caller
  */
 export function parseAddress(text: string): string {
@@ -44,9 +48,18 @@ export function parseAddress(text: string): string {
   return parseAddrSpec(text.trim());
 }
 
-/** What uniqueness and look-ups compare. Give it what parseAddress returned. */
+/**
+ * What uniqueness and look-ups compare. Give it what parseAddress returned. Only ASCII letters lose their case, as in the
+ * database: which others are the same depends on language and Unicode version ("İ", "ß"), and to take two mailboxes for
+ * one would hand an account to a stranger.
+ */
 export function normalizeEmail(address: string): string {
-  return address.normalize('NFC').toLowerCase();
+  return address.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+}
+
+/** Whether only a relay with SMTPUTF8 (RFC 6531) can take it. */
+export function needsSmtpUtf8(address: string): boolean {
+  return nonAscii.test(address);
 }
 
 /** Checks a display name that stands in a field of its own; returns it without spaces around it. */
@@ -61,6 +74,14 @@ export function checkDisplayName(name: string): string {
 export function formatMailbox({ address, name }: Mailbox): string {
   if (name === undefined) return address;
   return /[()<>[\]:;@\\,"]/.test(name) ? `"${name.replace(/["\\]/g, '\\$&')}" <${address}>` : `${name} <${address}>`;
+}
+
+/** Reads what formatMailbox has written, without asking again whether it may be. */
+export function readMailbox(text: string): Mailbox {
+  if (!text.endsWith('>')) return { address: text };
+  const open = text.lastIndexOf('<');
+  const name = text.slice(0, open - 1);
+  return { address: text.slice(open + 1, -1), name: name.startsWith('"') ? unquote(name) : name };
 }
 
 function checkText(text: string): void {
@@ -100,30 +121,30 @@ function parseAddrSpec(text: string): string {
   if (at === -1) throw new Error('An address has the form name@domain.');
   if (/[,;:]/.test(text)) throw new Error('Give exactly one address here; lists and groups are not read.');
   if (text.includes('@', at + 1)) throw new Error('An address has exactly one "@".');
-  const local = text.slice(0, at);
+  const local = text.slice(0, at).normalize('NFC');
   checkLocalPart(local);
   const address = `${local}@${parseDomain(text.slice(at + 1))}`;
-  if (address.length > maxAddressOctets) throw new Error(`An address is at most ${maxAddressOctets} octets.`);
+  if (Buffer.byteLength(address) > maxAddressOctets)
+    throw new Error(`An address is at most ${maxAddressOctets} octets.`);
   return address;
 }
 
 function checkLocalPart(local: string): void {
   if (local === '') throw new Error('The part before "@" is empty.');
-  if (nonAscii.test(local)) {
-    throw new Error('Letters outside ASCII before the "@" (SMTPUTF8) are not supported; the domain may have them.');
-  }
-  if (local.length > maxLocalPartOctets) {
+  if (Buffer.byteLength(local) > maxLocalPartOctets) {
     throw new Error(`The part before "@" is longer than ${maxLocalPartOctets} octets.`);
   }
   if (local.includes('=?')) throw new Error('Encoded words ("=?…") are not allowed in an address.');
-  if (!localPart.test(local)) {
+  // What compatibility forms like "⑴" would become where somebody normalizes further must not be read otherwise either.
+  if (!localPart.test(local) && !(wideLocalPart.test(local) && wideLocalPart.test(local.normalize('NFKC')))) {
     throw new Error(
       'The part before "@" has a character or a dot where none may be; comments and quotes are not read.',
     );
   }
 }
 
-function parseDomain(text: string): string {
+/** @returns it in lower-case A-labels */
+export function parseDomain(text: string): string {
   if (text.startsWith('[')) throw new Error('IP addresses in brackets are not supported as a domain.');
   // domainToASCII reads what URLs know and mail does not ("%41", "0x7f.1", a path): it is given nothing of the kind.
   if (/[^A-Za-z0-9.\-\u0080-\uffff]/.test(text)) throw notADomain();

@@ -1,5 +1,6 @@
 import { newId } from '../crypto/ids.ts';
 import type { Queryable } from '../database/database.ts';
+import { emailWebhookEvents, forgetRecipients } from '../webhooks/events.ts';
 import { countRecipients } from './counters.ts';
 
 /** Nobody's address: RFC 2606 keeps `.invalid` unused. */
@@ -35,6 +36,8 @@ async function eraseRecipient(db: Queryable, tenantId: string, userId: string, a
     ), events AS (
       UPDATE email_events v SET recipient = ${nobody}, data = NULL FROM theirs
       WHERE v.email_id = theirs.email_id AND v.recipient = theirs.address
+    ), webhook_rows AS (
+      ${db.unsafe(forgetRecipients('SELECT tenant_id, address FROM theirs', nobody))}
     ), counters AS (
       ${db.unsafe(
         countRecipients(`SELECT tenant_id, now() AS at, 'canceled' AS type FROM theirs
@@ -59,10 +62,14 @@ async function endLetters(db: Queryable, ids: string[]): Promise<void> {
       WHERE e.id = ANY(${ids}::uuid[]) AND e.status IN ('scheduled', 'queued', 'sending', 'deferred')
         AND NOT EXISTS (SELECT FROM email_recipients r WHERE r.email_id = e.id
                         AND r.status IN ('scheduled', 'queued', 'sending', 'deferred'))
-      RETURNING e.id
+      RETURNING e.id, e.tenant_id
     ), queue AS (
       DELETE FROM email_queue q USING ended WHERE q.email_id = ended.id
-    )
+    ), ${db.unsafe(
+      emailWebhookEvents(`
+        SELECT tenant_id, 'email.canceled' AS type, now() AS at, id AS email_id, NULL AS recipient, NULL::jsonb AS data
+        FROM ended`),
+    )}
     INSERT INTO email_events (email_id, id, type, at)
     SELECT ended.id, fresh.id, 'email.canceled', now()
     FROM ended JOIN unnest(${ids}::uuid[], ${ids.map(() => newId())}::uuid[]) AS fresh (email_id, id)
@@ -77,8 +84,11 @@ async function scrubLetters(db: Queryable, ids: string[]): Promise<void> {
       WHERE e.id = ANY(${ids}::uuid[])
         AND NOT EXISTS (SELECT FROM email_recipients r WHERE r.email_id = e.id AND r.address <> ${nobody})
     ), bodies AS (
-      UPDATE email_bodies b SET reply_to = NULL, headers = NULL, text_body = NULL, html_body = NULL, sealed = NULL
+      UPDATE email_bodies b SET reply_to = NULL, headers = NULL, text_body = NULL, html_body = NULL, sealed = NULL,
+                                attachments = NULL
       FROM theirs WHERE b.email_id = theirs.id
+    ), attachments AS (
+      DELETE FROM email_attachments a USING theirs WHERE a.email_id = theirs.id
     ), events AS (
       UPDATE email_events v SET data = NULL FROM theirs WHERE v.email_id = theirs.id AND v.type <> 'email.canceled'
     )

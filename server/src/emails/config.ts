@@ -23,6 +23,6 @@ export const emailSettings = {
   senderPolicy: choice('SENDER_POLICY', ['any', 'verified'], {
     default: undefined,
     defaultText: '`any` in development, `verified` in production',
-    help: 'Which `from` a caller may use: any address, or only the address of `MAIL_FROM` (and, once a tenant can have them, of its verified domains).',
+    help: "Which `from` a caller may use: any address, or only the address of `MAIL_FROM` and those of the tenant's verified domains (`/domains`).",
   }),
 };

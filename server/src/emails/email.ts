@@ -1,10 +1,15 @@
 /**
  * Emails: accepting messages, keeping their history, and bringing each recipient to an end.
  *
- * This folder owns the tables `emails`, `email_recipients`, `email_bodies`, `email_events` and `email_queue`. It leaves to
- * `queue/` how the id of a due letter reaches a worker, and to `transport/` how a letter leaves the machine. This file
+ * This folder owns the tables `emails`, `email_recipients`, `email_bodies`, `email_attachments`, `email_events` and
+ * `email_queue`. It leaves to `queue/` how the id of a due letter reaches a worker, and to `transport/` how a letter
+ * leaves the machine. This file
  * holds the words that the folder and its callers share.
  */
+
+import type { TemplateUse } from '../templates/renderer.ts';
+import type { RenderedText } from '../templates/template.ts';
+import type { NewAttachment } from './attachments.ts';
 
 /** One address as it goes into RCPT TO (domain in lower-case A-labels), and the name beside it. */
 export interface Mailbox {
@@ -24,6 +29,8 @@ export interface Tag {
 export type OnUncertain = 'retry' | 'hold';
 
 export interface NewEmail {
+  /** A UUIDv7, where something was stored under it before. */
+  id?: string;
   tenantId: string;
   /** The user this letter is about. */
   userId?: string;
@@ -37,6 +44,7 @@ export interface NewEmail {
   subject: string;
   text?: string;
   html?: string;
+  attachments?: NewAttachment[];
   headers?: Record<string, string>;
   tags?: Tag[];
   metadata?: Record<string, unknown>;
@@ -44,8 +52,10 @@ export interface NewEmail {
   scheduledAt?: Date;
   expiresAt?: Date;
   onUncertain?: OnUncertain;
-  /** Codes and tokens that must not stay in stored history: shown there as `•••`, sealed until the letter has ended. */
-  confidential?: string[];
+  /** What subject, text and html are made of before the letter is accepted. */
+  template?: TemplateUse;
+  /** What history shows in place of subject, text and html, which are sealed until the letter has ended. */
+  redacted?: RenderedText;
 }
 
 export interface SubmittedEmail {

@@ -57,4 +57,23 @@ describe('gathered writes', () => {
     assert.ok(outcomes.every(({ status }) => status === 'rejected'));
     assert.equal(writes, 1);
   });
+
+  it('are refused at once while the disk has kept every batch for too long (F18)', async () => {
+    const ends: (() => void)[] = [];
+    const add = gather((items: number[]) => new Promise<number[]>((resolve) => ends.push(() => resolve(items))), {
+      ...options,
+      writers: 1,
+      patience: { milliseconds: -1, exhausted: () => new Error('too slow') },
+    });
+    const first = add(1);
+    await new Promise(setImmediate);
+    await assert.rejects(add(2), /too slow/);
+    ends[0]?.();
+    assert.equal(await first, 1);
+    await new Promise(setImmediate);
+    const later = add(3);
+    await new Promise(setImmediate);
+    ends[1]?.();
+    assert.equal(await later, 3);
+  });
 });

@@ -12,6 +12,8 @@ export interface GatherOptions<Item> {
   /** A batch closes once the sizes of its items reach `maxSize`; one item may be larger. */
   maxSize: number;
   sizeOf: (item: Item) => number;
+  /** Where batches have been at the disk for longer than this, no more items are taken in, and this is thrown (F18). */
+  patience?: { milliseconds: number; exhausted: () => Error };
 }
 
 interface Waiting<Item, Result> {
@@ -30,11 +32,17 @@ export function gather<Item, Result>(
   options: GatherOptions<Item>,
 ): (item: Item) => Promise<Result> {
   let waiting: Waiting<Item, Result>[] = [];
-  let writing = 0;
   let isScheduled = false;
+  /** When each of the batches now at the disk began. */
+  const begun = new Set<{ at: number }>();
 
+  const isHopeless = () => {
+    if (!options.patience || begun.size < options.writers) return false;
+    const latest = Math.max(...[...begun].map(({ at }) => at));
+    return performance.now() - latest > options.patience.milliseconds;
+  };
   const schedule = () => {
-    if (isScheduled || writing >= options.writers || waiting.length === 0) return;
+    if (isScheduled || begun.size >= options.writers || waiting.length === 0) return;
     isScheduled = true;
     // After the sockets of this turn have been read, so that what arrived together is written together.
     setImmediate(() => {
@@ -42,9 +50,10 @@ export function gather<Item, Result>(
       const count = countBatch(waiting, options);
       const batch = waiting.slice(0, count);
       waiting = waiting.slice(count);
-      writing++;
+      const beginning = { at: performance.now() };
+      begun.add(beginning);
       void writeBatch(write, batch).finally(() => {
-        writing--;
+        begun.delete(beginning);
         schedule();
       });
       schedule();
@@ -53,6 +62,7 @@ export function gather<Item, Result>(
 
   return (item) =>
     new Promise((resolve, reject) => {
+      if (options.patience && isHopeless()) return reject(options.patience.exhausted());
       waiting.push({ item, resolve, reject });
       schedule();
     });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { parseReply } from '../transport/smtp-connection.ts';
+import { parseReply } from '../transport/smtp-replies.ts';
 import { refusesAddress } from './hard-bounce.ts';
 
 const isHard = (response: string) => refusesAddress(parseReply(response));

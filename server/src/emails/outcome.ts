@@ -2,13 +2,26 @@
 import { newId } from '../crypto/ids.ts';
 import type { ClaimedEmail } from '../queue/queue.ts';
 import type { Delivery, RecipientResult, Reply } from '../transport/transport.ts';
-import type { LetterRecipient, LetterRow, Settlement } from './delivery-store.ts';
+import type { LetterRecipient, LetterRow, RecipientOutcome, Settlement } from './delivery-store.ts';
+import { destinationOf } from './destinations.ts';
 import type { EmailStatus } from './email.ts';
 import { refusesAddress } from './hard-bounce.ts';
+import { isTransactionFull, kindOf } from './reply-kind.ts';
 import { nextAttemptAt } from './retry-policy.ts';
 
 /** A letter in the hands of a worker. */
-export type HeldLetter = LetterRow & { claim: ClaimedEmail };
+export interface HeldLetter extends LetterRow {
+  claim: ClaimedEmail;
+  /** The domain of those it is to be tried for, where that is one. */
+  destination: string | undefined;
+  /** On the clock of `performance.now()`. */
+  loadedAt: number;
+}
+
+export function hold(row: LetterRow, claim: ClaimedEmail): HeldLetter {
+  const addresses = row.recipients.filter(isToBeTried).map(({ address }) => address);
+  return { ...row, claim, destination: destinationOf(addresses), loadedAt: performance.now() };
+}
 
 const open: ReadonlySet<EmailStatus> = new Set(['scheduled', 'queued', 'sending', 'deferred']);
 
@@ -23,69 +36,98 @@ export function isToBeTried(recipient: LetterRecipient): boolean {
 
 /** What the attempt `delivery` makes of the letter's open recipients. */
 export function settlementOf(letter: HeldLetter, { results }: Delivery, now: Date, random: number): Settlement {
-  const next = nextAttemptAt({
-    isOtp: letter.claim.lane === 0,
-    attempts: letter.claim.attempts + 1,
-    endedAt: now,
-    expiresAt: letter.expires_at,
-    random,
-  });
   const byAddress = new Map(results.map((result) => [result.address, result]));
-  const changes = letter.recipients.filter(isToBeTried).map((recipient) => {
-    const result = byAddress.get(recipient.address) ?? unanswered(recipient);
-    return { recipient, result, ...judge(letter, result, next) };
+  const isAnyTaken = results.some(({ outcome }) => outcome === 'sent');
+  const nextAfter = ({ reply }: RecipientResult) =>
+    nextAttemptAt({
+      isOtp: letter.claim.lane === 0,
+      attempts: letter.claim.attempts + 1,
+      kind: kindOf(reply),
+      endedAt: now,
+      expiresAt: letter.expires_at,
+      random,
+    });
+  const tried = letter.recipients.filter(isToBeTried).map((recipient) => {
+    const result = soften(byAddress.get(recipient.address) ?? unanswered(recipient), isAnyTaken);
+    const next = result.outcome === 'deferred' || result.outcome === 'uncertain' ? nextAfter(result) : undefined;
+    return { recipient, result, next, ...judge(letter, result, next) };
   });
-  const suppressed = letter.recipients.filter((one) => isOpen(one) && !isToBeTried(one));
-  const settlement = build(
-    letter,
-    1,
-    [
-      ...changes.map(({ recipient, result: { reply }, status }) => ({
-        position: recipient.position,
-        status,
-        reply_code: reply.code,
-        reply_enhanced: reply.enhanced,
-        reply_text: reply.text,
-        next_attempt_at: status === 'deferred' ? (next?.toISOString() ?? null) : null,
-      })),
-      ...suppressed.map(withoutAttempt),
-    ],
-    next,
+  // One time for the letter, that of the recipient who may be asked first.
+  const next = earliest(tried.flatMap((one) => (one.status === 'deferred' && one.next ? [one.next] : [])));
+  const changes = letter.recipients.filter(isOpen).flatMap((recipient): RecipientOutcome[] => {
+    const one = tried.find((each) => each.recipient === recipient);
+    return [one ? outcomeOf(one, next) : without(recipient, 'suppressed', recipient.suppression)];
+  });
+  return build(letter, 1, changes, now, next);
+}
+
+/** A letter that takes its leave before an attempt: its destination rests. Nobody was asked, so it counts for none. */
+export function putOff(letter: HeldLetter, until: Date, reason: string, now: Date): Settlement {
+  const next = earliest(letter.expires_at === null ? [until] : [until, letter.expires_at]);
+  const changes = letter.recipients.filter(isToBeTried).map(
+    ({ position }): RecipientOutcome => ({
+      position,
+      status: 'deferred',
+      attempts: 0,
+      reply_code: null,
+      reply_enhanced: null,
+      reply_text: reason,
+      next_attempt_at: next?.toISOString() ?? null,
+      event: null,
+      refused: null,
+    }),
   );
-  settlement.events = [
-    ...changes.map(({ recipient, result: { reply }, status, event }) =>
-      eventOf(event, recipient, now, {
-        ...reply,
-        ...(status === 'deferred' && next ? { next_attempt_at: next.toISOString() } : {}),
-      }),
-    ),
-    ...suppressed.map((one) => eventOf('email.suppressed', one, now, { reason: one.suppression })),
-  ];
-  settlement.refused = changes
-    .filter(({ result: { reply }, status }) => status === 'bounced' && refusesAddress(reply))
-    .map(({ recipient: { address }, result: { reply } }) => ({ address, detail: replyLine(reply) }));
-  return settlement;
+  return build(letter, 0, changes, now, next);
 }
 
-function eventOf(
-  type: string,
-  { address }: LetterRecipient,
-  now: Date,
-  data: Record<string, unknown>,
-): Settlement['events'][number] {
-  return { id: newId(), type, at: now.toISOString(), recipient: address, data };
+function earliest(times: Date[]): Date | undefined {
+  return times.length === 0 ? undefined : new Date(Math.min(...times.map(Number)));
 }
 
-/** Somebody put the address on the list after the letter was accepted. */
-function withoutAttempt({ position }: LetterRecipient): Settlement['recipients'][number] {
+/** A server that took some recipients and has no room for more in this transaction has refused nobody. */
+function soften(result: RecipientResult, isAnyTaken: boolean): RecipientResult {
+  const isFull = result.outcome === 'bounced' && isAnyTaken && isTransactionFull(result.reply);
+  return isFull ? { ...result, outcome: 'deferred' } : result;
+}
+
+interface Tried {
+  recipient: LetterRecipient;
+  result: RecipientResult;
+  status: EmailStatus;
+  event: string;
+}
+
+function outcomeOf({ recipient, result: { reply }, status, event }: Tried, next: Date | undefined): RecipientOutcome {
+  const nextAttempt = status === 'deferred' && next ? next.toISOString() : null;
+  return {
+    position: recipient.position,
+    status,
+    attempts: 1,
+    reply_code: reply.code,
+    reply_enhanced: reply.enhanced,
+    reply_text: reply.text,
+    next_attempt_at: nextAttempt,
+    event: {
+      id: newId(),
+      type: event,
+      data: nextAttempt === null ? null : { ...reply, next_attempt_at: nextAttempt },
+    },
+    refused: status === 'bounced' && refusesAddress(reply) ? replyLine(reply) : null,
+  };
+}
+
+/** The end of a recipient whom nobody was asked to take: listed since the letter was accepted, say. */
+function without({ position }: LetterRecipient, status: EmailStatus, reason: string | null): RecipientOutcome {
   return {
     position,
-    status: 'suppressed',
+    status,
+    attempts: 0,
     reply_code: null,
     reply_enhanced: null,
-    reply_text: null,
+    reply_text: status === 'suppressed' ? null : reason,
     next_attempt_at: null,
-    attempts: 0,
+    event: { id: newId(), type: status, data: { reason } },
+    refused: null,
   };
 }
 
@@ -100,22 +142,8 @@ export function endWithoutAttempt(
   reason: string,
   now: Date,
 ): Settlement {
-  const changed = letter.recipients.filter(isOpen);
-  const settlement = build(
-    letter,
-    0,
-    changed.map(({ position }) => ({
-      position,
-      status,
-      reply_code: null,
-      reply_enhanced: null,
-      reply_text: reason,
-      next_attempt_at: null,
-    })),
-    undefined,
-  );
-  settlement.events = changed.map((one) => eventOf(`email.${status}`, one, now, { reason }));
-  return settlement;
+  const changes = letter.recipients.filter(isOpen).map((one) => without(one, status, reason));
+  return build(letter, 0, changes, now, undefined);
 }
 
 function judge(
@@ -123,14 +151,14 @@ function judge(
   { outcome }: RecipientResult,
   next: Date | undefined,
 ): { status: EmailStatus; event: string } {
-  if (outcome === 'sent') return { status: 'sent', event: 'email.sent' };
-  if (outcome === 'bounced') return { status: 'bounced', event: 'email.bounced' };
-  if (outcome === 'failed') return { status: 'failed', event: 'email.failed' };
+  if (outcome === 'sent') return { status: 'sent', event: 'sent' };
+  if (outcome === 'bounced') return { status: 'bounced', event: 'bounced' };
+  if (outcome === 'failed') return { status: 'failed', event: 'failed' };
   if (outcome === 'uncertain') {
     const isHeld = letter.on_uncertain === 'hold' || next === undefined;
-    return { status: isHeld ? 'uncertain' : 'deferred', event: 'email.uncertain' };
+    return { status: isHeld ? 'uncertain' : 'deferred', event: 'uncertain' };
   }
-  return next ? { status: 'deferred', event: 'email.delivery_delayed' } : { status: 'failed', event: 'email.failed' };
+  return next ? { status: 'deferred', event: 'delivery_delayed' } : { status: 'failed', event: 'failed' };
 }
 
 function unanswered({ address }: LetterRecipient): RecipientResult {
@@ -140,7 +168,8 @@ function unanswered({ address }: LetterRecipient): RecipientResult {
 function build(
   letter: HeldLetter,
   attempts: 0 | 1,
-  recipients: Settlement['recipients'],
+  recipients: RecipientOutcome[],
+  now: Date,
   next: Date | undefined,
 ): Settlement {
   const changed = new Map(recipients.map(({ position, status }) => [position, status]));
@@ -155,9 +184,8 @@ function build(
       has_seal: letter.sealed !== null,
       attempts,
     },
+    at: now.toISOString(),
     recipients,
-    events: [],
-    refused: [],
   };
 }
 

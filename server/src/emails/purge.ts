@@ -5,9 +5,17 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Database, isLockTimeout, type Queryable, type Transaction } from '../database/database.ts';
+import { emailStatuses } from './email.ts';
 
 /** Partitioned by month on the letter's id. */
-export const historyTables = ['emails', 'email_recipients', 'email_bodies', 'email_events'];
+export const historyTables = [
+  'emails',
+  'email_recipients',
+  'email_bodies',
+  'email_attachments',
+  'email_events',
+  'email_exceptions',
+];
 
 /** What is to go from one month. */
 export interface MonthToPurge {
@@ -111,10 +119,13 @@ async function dropMonth(db: Database, month: Month): Promise<boolean> {
 async function dropUnlessReopened(tx: Transaction, { month, from, until }: Month): Promise<boolean> {
   await tx`SET LOCAL lock_timeout = '300ms'`;
   await tx`
-    LOCK TABLE ONLY emails, ONLY email_recipients, ONLY email_bodies, ONLY email_events IN ACCESS EXCLUSIVE MODE`;
+    LOCK TABLE ONLY emails, ONLY email_recipients, ONLY email_bodies, ONLY email_attachments, ONLY email_events,
+               ONLY email_exceptions
+    IN ACCESS EXCLUSIVE MODE`;
   const reopened = await tx`SELECT FROM email_queue WHERE email_id >= ${from} AND email_id < ${until} LIMIT 1`;
   if (reopened.length > 0) return false;
-  for (const table of historyTables) await tx`DROP TABLE ${tx(`${table}_${month}`)}`;
+  // A month that is older than one of the tables has no partition there.
+  for (const table of historyTables) await tx`DROP TABLE IF EXISTS ${tx(`${table}_${month}`)}`;
   return true;
 }
 
@@ -138,7 +149,7 @@ async function deleteBatch(
 ): Promise<{ letters: number; last: string | null }> {
   const [row] = await db<{ letters: number; last: string | null }[]>`
     WITH finished AS MATERIALIZED (
-      SELECT e.id FROM emails e
+      SELECT e.id, e.tenant_id FROM emails e
       WHERE e.id >= ${from} AND e.id < ${until} AND ${isFinished(db)}
       ORDER BY e.id LIMIT ${batchSize}
       FOR UPDATE OF e SKIP LOCKED
@@ -146,8 +157,14 @@ async function deleteBatch(
       DELETE FROM email_recipients r USING finished f WHERE r.email_id = f.id
     ), bodies AS (
       DELETE FROM email_bodies b USING finished f WHERE b.email_id = f.id
+    ), attachments AS (
+      DELETE FROM email_attachments a USING finished f WHERE a.email_id = f.id
     ), events AS (
       DELETE FROM email_events v USING finished f WHERE v.email_id = f.id
+    ), exceptions AS (
+      -- With every status there is, for the sake of the index.
+      DELETE FROM email_exceptions x USING finished f
+      WHERE x.tenant_id = f.tenant_id AND x.status IN ${db([...emailStatuses])} AND x.email_id = f.id
     ), letters AS (
       DELETE FROM emails e USING finished f WHERE e.id = f.id
     )

@@ -1,15 +1,28 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import pino from 'pino';
 import { testDatabase } from '../../test/support/database.ts';
 import { makeSecrets } from '../crypto/secrets.ts';
 import type { Database } from '../database/database.ts';
+import { rememberVerifiedDomains } from '../domains/verified-domains.ts';
 import { type Caller, makeNeeds, unauthorized } from '../http/caller.ts';
 import { type App, buildServer } from '../http/server.ts';
+import { makeTemplateRenderer } from '../templates/renderer.ts';
+import { openQuotas } from '../tenants/quotas.ts';
 import { makeAcceptor } from './accept.ts';
+import { makeCountedAcceptor } from './accept-letters.ts';
 import { emailRoutes } from './routes.ts';
 import { submitEmails } from './submit.ts';
+import { openUploads } from './upload.ts';
+
+/** An instant so many days from now, to the second. */
+function inDays(days: number): Date {
+  return new Date(Math.floor(Date.now() / 1_000 + days * 86_400) * 1_000);
+}
 
 const secrets = makeSecrets([Buffer.alloc(32, 7)]);
 const tenants = { one: randomUUID(), two: randomUUID() };
@@ -34,10 +47,14 @@ describe('the mail calls', () => {
   let app: App;
   let strict: App;
   let woken = 0;
+  let folder: string;
 
   before(async () => {
     database = await testDatabase();
     db = database.db;
+    folder = await mkdtemp(join(tmpdir(), 'postern-test-spool-'));
+    const uploads = await openUploads(folder);
+    const quotas = openQuotas(db);
     const build = (senderPolicy: 'any' | 'verified') => {
       const submit: Parameters<typeof makeAcceptor>[0]['submitEmails'] = (target, emails) =>
         submitEmails({ secrets, messageIdHost: 'postern.test' }, target, emails);
@@ -60,8 +77,13 @@ describe('the mail calls', () => {
             }),
             mailFrom: { name: 'Postern', address: 'no-reply@example.com' },
             senderPolicy,
+            verifiedDomains: rememberVerifiedDomains(db),
             submitEmails: submit,
+            templates: makeTemplateRenderer({ log: pino({ level: 'silent' }) }),
             acceptEmail: makeAcceptor({ db, submitEmails: submit, wakeWorkers }),
+            acceptCounted: makeCountedAcceptor({ db, submitEmails: submit, quotas, wakeWorkers }),
+            quotas,
+            uploads,
             wakeWorkers,
           }),
         ],
@@ -73,6 +95,7 @@ describe('the mail calls', () => {
   after(async () => {
     await app.close();
     await strict.close();
+    await rm(folder, { recursive: true });
     await database.close();
   });
 
@@ -111,6 +134,7 @@ describe('the mail calls', () => {
   });
 
   it('show a letter with everything that was given', async () => {
+    const [start, end] = [inDays(20), inDays(40)];
     const given = {
       from: 'Ada <ada@example.com>',
       to: ['bob@example.com', '"Carol, C." <carol@bücher.example>'],
@@ -125,8 +149,8 @@ describe('the mail calls', () => {
       metadata: { order: 7, nested: { yes: true } },
       lane: 'bulk',
       on_uncertain: 'hold',
-      scheduled_at: '2090-01-01T10:00:00+02:00',
-      expires_at: '2090-01-02T00:00:00Z',
+      scheduled_at: `${new Date(start.getTime() + 7_200_000).toISOString().slice(0, 19)}+02:00`,
+      expires_at: end.toISOString(),
     };
     const accepted = await call('POST', '/emails', given);
     assert.equal(accepted.body.status, 'scheduled');
@@ -149,6 +173,7 @@ describe('the mail calls', () => {
       // The second one stands in "to" already.
       bcc: ['eve@example.com'],
       reply_to: ['replies@example.com'],
+      attachments: [],
       subject: 'Grüße',
       text: 'one\ntwo\nthree',
       html: '<p>one</p>',
@@ -157,8 +182,8 @@ describe('the mail calls', () => {
       metadata: { order: 7, nested: { yes: true } },
       lane: 'bulk',
       on_uncertain: 'hold',
-      scheduled_at: '2090-01-01T08:00:00.000Z',
-      expires_at: '2090-01-02T00:00:00.000Z',
+      scheduled_at: start.toISOString(),
+      expires_at: end.toISOString(),
       recipients: [
         { address: 'bob@example.com', kind: 'to', ...waiting },
         { address: 'carol@xn--bcher-kva.example', kind: 'to', ...waiting },
@@ -204,15 +229,14 @@ describe('the mail calls', () => {
       assert.equal((await call('GET', `/emails/${body.data[4].id}`)).body.subject, 'last');
       assert.match(body.data[1].error.detail, /^In the body: to: /);
     }
-    assert.equal(
-      (
-        await call(
-          'POST',
-          '/emails/batch',
-          Array.from({ length: 501 }, () => letter),
-        )
-      ).status,
-      400,
+    const many = await call(
+      'POST',
+      '/emails/batch',
+      Array.from({ length: 501 }, () => letter),
+    );
+    assert.deepEqual(
+      [many.status, many.body.code, many.body.errors[0].path],
+      [400, 'emails.batch_too_large', 'emails'],
     );
   });
 
@@ -220,16 +244,12 @@ describe('the mail calls', () => {
     const wrong: Record<string, object> = {
       'no recipient': { subject: 'x' },
       'neither subject nor body': { to: 'a@b' },
-      'an unknown field': { ...letter, attachments: [] },
-      'another unknown field': { ...letter, template: {} },
+      'an unknown field': { ...letter, colour: 'red' },
       'a list in one address (S45)': { ...letter, to: 'a@b,c@d' },
       'a line break in an address (S43)': { ...letter, to: 'a@b\r\nBcc: x@evil' },
       'a line break in a subject (S43)': { ...letter, subject: 'a\r\nBcc: x@evil' },
       'a lone CR in a subject (S43)': { ...letter, subject: 'a\rb' },
       'NUL in a subject (S43)': { ...letter, subject: 'a\0b' },
-      'a line break in a header (S43)': { ...letter, headers: { 'X-A': 'a\nBcc: x@evil' } },
-      'a line break in a header name (S43)': { ...letter, headers: { 'X-A\r\nBcc': 'x@evil' } },
-      'a colon in a header name': { ...letter, headers: { 'X-A:B': 'x' } },
       'a line break in a tag (S43)': { ...letter, tags: [{ name: 'a', value: 'b\r\nc' }] },
       'a line break in a name (S43)': { ...letter, from: '"a\r\nBcc: x" <a@b>' },
       'NUL in a body': { ...letter, text: 'a\0b' },
@@ -242,16 +262,51 @@ describe('the mail calls', () => {
       'an instant past the year 9999': { ...letter, scheduled_at: '9999-12-31T23:59:59-23:59' },
       'an end past the year 9999': { ...letter, expires_at: '9999-12-31T23:59:59-00:01' },
       'a day that is not': { ...letter, scheduled_at: '2090-02-30T10:00:00Z' },
-      'an end in the past': { ...letter, expires_at: '2001-01-01T00:00:00Z' },
-      'an end before the start': {
-        ...letter,
-        scheduled_at: '2090-01-01T00:00:00Z',
-        expires_at: '2089-01-01T00:00:00Z',
-      },
       'the otp lane': { ...letter, lane: 'otp' },
-      '51 recipients': { ...letter, bcc: Array.from({ length: 50 }, (_, i) => `u${i}@b`) },
       '51 addresses to reply to': { ...letter, reply_to: Array.from({ length: 51 }, (_, i) => `u${i}@b`) },
-      'an address outside ASCII (S46)': { ...letter, to: 'jörg@example.com' },
+      'an address with format characters (S46)': { ...letter, to: 'jo\u200brg@example.com' },
+    };
+    for (const [what, payload] of Object.entries(wrong)) {
+      it(what, async () => {
+        const [before] = await db`SELECT count(*)::int AS count FROM emails`;
+        const { status, body } = await call('POST', '/emails', payload);
+        assert.equal(status, 400);
+        assert.match(body.code, /^http\.(invalid_request|malformed_json)$/);
+        const [now] = await db`SELECT count(*)::int AS count FROM emails`;
+        assert.equal(now?.count, before?.count);
+      });
+    }
+
+    const limits: Record<string, [object, string, string]> = {
+      '51 recipients': [{ bcc: Array.from({ length: 50 }, (_, i) => `u${i}@b`) }, 'emails.too_many_recipients', 'to'],
+      'a schedule beyond 30 days': [
+        { scheduled_at: inDays(30.01).toISOString() },
+        'emails.schedule_too_far',
+        'scheduled_at',
+      ],
+      'an end in the past': [{ expires_at: '2001-01-01T00:00:00Z' }, 'emails.expired_already', 'expires_at'],
+      'an end before the start': [
+        { scheduled_at: inDays(2).toISOString(), expires_at: inDays(1).toISOString() },
+        'emails.expires_before_schedule',
+        'expires_at',
+      ],
+      'an end at the start': [
+        { scheduled_at: inDays(2).toISOString(), expires_at: inDays(2).toISOString() },
+        'emails.expires_before_schedule',
+        'expires_at',
+      ],
+      'a line break in a header (S43)': [{ headers: { 'X-A': 'a\nBcc: x@evil' } }, 'emails.invalid_header', 'headers'],
+      'a line break in a header name (S43)': [
+        { headers: { 'X-A\r\nBcc': 'x@evil' } },
+        'emails.invalid_header',
+        'headers',
+      ],
+      'a colon in a header name': [{ headers: { 'X-A:B': 'x' } }, 'emails.invalid_header', 'headers'],
+      '101 attachments': [
+        { attachments: Array.from({ length: 101 }, () => ({ filename: 'a', content: '' })) },
+        'emails.invalid_attachment',
+        'attachments',
+      ],
     };
     for (const name of [
       'From',
@@ -270,23 +325,24 @@ describe('the mail calls', () => {
       'Reply-To',
       'Resent-To',
     ]) {
-      wrong[`the header ${name}`] = { ...letter, headers: { [name]: 'x@y' } };
+      limits[`the header ${name}`] = [{ headers: { [name]: 'x@y' } }, 'emails.invalid_header', 'headers'];
     }
-    for (const [what, payload] of Object.entries(wrong)) {
-      it(what, async () => {
-        const [before] = await db`SELECT count(*)::int AS count FROM emails`;
-        const { status, body } = await call('POST', '/emails', payload);
-        assert.equal(status, 400);
-        assert.match(body.code, /^http\.(invalid_request|malformed_json)$/);
-        const [now] = await db`SELECT count(*)::int AS count FROM emails`;
-        assert.equal(now?.count, before?.count);
+    for (const [what, [fields, code, path]] of Object.entries(limits)) {
+      it(`${what}, with a code of its own, alone or in a batch`, async () => {
+        const { status, body } = await call('POST', '/emails', { ...letter, ...fields });
+        assert.deepEqual([status, body.code, body.errors[0].path], [400, code, path]);
+        const batch = await call('POST', '/emails/batch', [letter, { ...letter, ...fields }, letter]);
+        const codes = batch.body.data.map(
+          (one: { status?: string; error?: { code: string } }) => one.status ?? one.error?.code,
+        );
+        assert.deepEqual(codes, ['queued', code, 'queued']);
       });
     }
 
     it('a mail over 25 MiB, but not one below', async () => {
       const { status, body } = await call('POST', '/emails', { ...letter, text: 'x'.repeat(25 * 1024 * 1024 + 1) });
       assert.deepEqual([status, body.code], [413, 'emails.too_large']);
-      assert.equal((await call('POST', '/emails', { ...letter, text: 'x'.repeat(37 * 1024 * 1024) })).status, 413);
+      assert.equal((await call('POST', '/emails', { ...letter, text: 'x'.repeat(41 * 1024 * 1024) })).status, 413);
       assert.equal((await call('POST', '/emails', { ...letter, text: 'x'.repeat(24 * 1024 * 1024) })).status, 202);
     });
 
@@ -330,8 +386,46 @@ describe('the mail calls', () => {
     }
   });
 
+  it('take a body for the same one however its keys are ordered and by whichever name the call goes', async () => {
+    const headers = { 'idempotency-key': randomUUID() };
+    const first = await call('POST', '/emails', { ...letter, metadata: { a: 1, b: [{ c: 2, d: null }] } }, { headers });
+    const again = await call(
+      'POST',
+      '/send-email/',
+      { metadata: { b: [{ d: null, c: 2 }], a: 1 }, text: letter.text, subject: letter.subject, to: letter.to },
+      { headers },
+    );
+    assert.deepEqual([again.status, again.body], [202, first.body]);
+    assert.equal(again.headers['idempotent-replay'], 'true');
+    for (const other of [
+      { ...letter, metadata: { a: '1', b: [{ c: 2, d: null }] } },
+      { ...letter, metadata: { a: 1, b: { 0: { c: 2, d: null } } } },
+      { ...letter, metadata: { a: 1, b: [{ c: 2 }] } },
+    ]) {
+      const refused = await call('POST', '/emails', other, { headers });
+      assert.deepEqual([refused.status, refused.body.code], [422, 'idempotency.key_reused']);
+    }
+    const batch = await call('POST', '/emails/batch', [letter], { headers });
+    assert.equal(batch.status, 422);
+  });
+
+  it('make one letter of twenty requests at once with one Idempotency-Key', async () => {
+    const headers = { 'idempotency-key': randomUUID() };
+    const subject = randomUUID();
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => call('POST', '/emails', { ...letter, subject }, { headers })),
+    );
+    const accepted = answers.filter(({ status }) => status === 202);
+    assert.equal(new Set(accepted.map(({ body }) => body.id)).size, 1);
+    for (const { status, body, headers } of answers.filter(({ status }) => status !== 202)) {
+      assert.deepEqual([status, body.code, headers['retry-after']], [409, 'idempotency.in_progress', '1']);
+    }
+    const [row] = await db`SELECT count(*)::int AS count FROM emails WHERE subject = ${subject}`;
+    assert.equal(row?.count, 1);
+  });
+
   it('show a letter to its sender and to mail administrators, and to nobody else (S41)', async () => {
-    const { body } = await call('POST', '/emails', { ...letter, scheduled_at: '2090-01-01T00:00:00Z' });
+    const { body } = await call('POST', '/emails', { ...letter, scheduled_at: inDays(1).toISOString() });
     const absent = await call('GET', `/emails/${randomUUID()}`);
     for (const [method, path] of [
       ['GET', ''],
@@ -383,7 +477,7 @@ describe('the mail calls', () => {
   });
 
   it('cancel what waits, once, and not what a worker holds', async () => {
-    const { body } = await call('POST', '/emails', { ...letter, scheduled_at: '2090-01-01T00:00:00Z' });
+    const { body } = await call('POST', '/emails', { ...letter, scheduled_at: inDays(1).toISOString() });
     const canceled = await call('POST', `/emails/${body.id}/cancel`);
     assert.deepEqual([canceled.status, canceled.body], [200, { id: body.id, status: 'canceled' }]);
     const again = await call('POST', `/emails/${body.id}/cancel`);

@@ -1,17 +1,35 @@
+import { Readable } from 'node:stream';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Static, Type } from 'typebox';
 import type { Secrets } from '../crypto/secrets.ts';
-import type { Database, Queryable } from '../database/database.ts';
+import type { Database, Queryable, Transaction } from '../database/database.ts';
 import { type Caller, callerOf, type Needs } from '../http/caller.ts';
-import { answerOnce, IdempotencyHeaders, idempotencyKey } from '../http/idempotency.ts';
+import {
+  type Answer,
+  answerOnce,
+  IdempotencyHeaders,
+  idempotencyKey,
+  type RequestIdentity,
+} from '../http/idempotency.ts';
 import type { Routes } from '../http/server.ts';
-import type { AcceptEmail } from './accept.ts';
-import { acceptBatch } from './batch.ts';
+import {
+  acceptLetter,
+  acceptLetters,
+  acceptWithin,
+  type Intake,
+  unlessRefused,
+  whileThereIsRoom,
+} from './accept-letters.ts';
+import { readAttachment } from './attachments.ts';
+import { acceptBatch, checkBatch, lettersOf } from './batch.ts';
 import { cancel } from './cancel.ts';
-import { checkEmail, checkSend, type SenderRules } from './check-email.ts';
+import { checkEmail, checkSend, type SenderWorld, senderRules } from './check-email.ts';
 import type { NewEmail, SubmittedEmail } from './email.ts';
-import { pageOfEmails, readEmail } from './history.ts';
+import { type FillWorld, fillIn, fillInOne } from './fill-in.ts';
+import { describeAttachment, pageOfEmails, readEmail } from './history.ts';
 import { retry } from './retry.ts';
 import {
+  AttachmentId,
   BatchAnswer,
   BatchBody,
   EmailDetail,
@@ -22,30 +40,30 @@ import {
   SendBody,
   Submitted,
 } from './schemas.ts';
+import type { Uploads } from './upload.ts';
 
-export interface EmailWorld extends SenderRules {
+export interface EmailWorld extends SenderWorld, Intake, FillWorld {
   db: Database;
   secrets: Secrets;
   needs: Needs;
-  submitEmails: (db: Queryable, emails: NewEmail[]) => Promise<SubmittedEmail[]>;
-  acceptEmail: AcceptEmail;
-  /** Tells the mail workers that letters were committed. */
-  wakeWorkers: () => void;
+  uploads: Uploads;
 }
 
-/** 25 MiB of mail, in base64 and JSON. */
-const bodyLimit = 36 * 1024 * 1024;
+/** 25 MiB of mail in base64 and JSON, also where each "+" is written as "\u002B". */
+const bodyLimit = 40 * 1024 * 1024;
 const tags = ['Mail'];
 const State = Type.Object({ id: Type.String({ format: 'uuid' }), status: Type.String() });
 
 export function emailRoutes(world: EmailWorld): Routes {
   const onRequest = world.needs('email');
+  const { preParsing } = world.uploads;
   return (app) => {
     for (const path of ['/emails', '/send-email']) {
       app.post(
         path,
         {
           onRequest,
+          preParsing,
           bodyLimit,
           schema: {
             tags,
@@ -58,15 +76,22 @@ export function emailRoutes(world: EmailWorld): Routes {
           },
         },
         async (request, reply) => {
-          const caller = callerOf(request);
-          const email = checkEmail(world, caller, request.body);
-          if (idempotencyKey(request) === undefined)
-            return reply.code(202).send(answer(await world.acceptEmail(email)));
-          await answerOnce(world, request, reply, caller.tenantId, async (tx) => ({
-            status: 202,
-            body: answer(await submitOne(world, tx, email)),
-          }));
-          world.wakeWorkers();
+          return world.uploads.withContents(request, async (contents) => {
+            const caller = callerOf(request);
+            const email = checkEmail(await senderRules(world, caller), caller, request.body, contents);
+            if (idempotencyKey(request) === undefined) {
+              // The answer, not the reply: of a reply Fastify waits for the end, which costs more than writing it.
+              reply.code(202);
+              return answer(
+                await acceptLetter(world, email.template ? await fillInOne(world, world.db, email) : email),
+              );
+            }
+            const identity = { operation: 'POST /emails', taken: contents };
+            await acceptOnce(world, request, reply, email, identity, (submitted) => ({
+              status: 202,
+              body: answer(submitted),
+            }));
+          });
         },
       );
     }
@@ -75,6 +100,7 @@ export function emailRoutes(world: EmailWorld): Routes {
       '/send',
       {
         onRequest,
+        preParsing,
         bodyLimit,
         schema: {
           tags,
@@ -87,16 +113,17 @@ export function emailRoutes(world: EmailWorld): Routes {
         },
       },
       async (request, reply) => {
-        const caller = callerOf(request);
-        const email = checkSend(world, caller, request.body);
-        if (idempotencyKey(request) === undefined) {
-          const { status, body, headers } = startQueueEmail(await world.acceptEmail(email));
-          return reply.code(status).headers(headers).send(body);
-        }
-        await answerOnce(world, request, reply, caller.tenantId, async (tx) =>
-          startQueueEmail(await submitOne(world, tx, email)),
-        );
-        world.wakeWorkers();
+        return world.uploads.withContents(request, async () => {
+          const caller = callerOf(request);
+          const email = checkSend(await senderRules(world, caller), caller, request.body);
+          if (idempotencyKey(request) !== undefined) {
+            await acceptOnce(world, request, reply, email, {}, startQueueEmail);
+            return;
+          }
+          const { status, body, headers } = startQueueEmail(await acceptLetter(world, email));
+          reply.code(status).headers(headers);
+          return body;
+        });
       },
     );
 
@@ -104,30 +131,48 @@ export function emailRoutes(world: EmailWorld): Routes {
       '/emails/batch',
       {
         onRequest,
+        preParsing,
         bodyLimit,
         schema: {
           tags,
           summary: 'Send up to 500 emails, each accepted or refused on its own',
-          description: 'Takes `{"emails": […]}` or the bare array.',
+          description: 'Takes `{"emails": […]}` or the bare array; 40 MiB in all.',
           headers: IdempotencyHeaders,
           body: BatchBody,
           response: { 202: BatchAnswer },
         },
       },
-      async (request, reply) => {
-        const caller = callerOf(request);
-        const items = Array.isArray(request.body) ? request.body : request.body.emails;
-        if (idempotencyKey(request) === undefined) {
-          const data = await acceptBatch(world, world.db, caller, items);
+      (request, reply) =>
+        world.uploads.withContents(request, async (contents) => {
+          const caller = callerOf(request);
+          const items = Array.isArray(request.body) ? request.body : request.body.emails;
+          const checked = checkBatch(await senderRules(world, caller), caller, items, contents);
+          if (idempotencyKey(request) === undefined) {
+            const data = await acceptBatch(await fillIn(world, world.db, checked), (emails) =>
+              acceptLetters(world, emails),
+            );
+            return reply.code(202).send({ data });
+          }
+          await whileThereIsRoom(world, lettersOf(checked), () =>
+            answerOnce(
+              world,
+              request,
+              reply,
+              caller.tenantId,
+              async (tx) => ({
+                status: 202,
+                body: {
+                  data: await acceptBatch(await fillIn(world, tx, checked), (emails) =>
+                    acceptWithin(world, tx, emails),
+                  ),
+                },
+              }),
+              { taken: contents },
+            ),
+          );
           world.wakeWorkers();
-          return reply.code(202).send({ data });
-        }
-        await answerOnce(world, request, reply, caller.tenantId, async (tx) => ({
-          status: 202,
-          body: { data: await acceptBatch(world, tx, caller, items) },
-        }));
-        world.wakeWorkers();
-      },
+          return reply;
+        }),
     );
 
     app.get(
@@ -159,6 +204,32 @@ export function emailRoutes(world: EmailWorld): Routes {
       (request) => readEmail(world.db, callerOf(request), request.params.id),
     );
 
+    app.get(
+      '/emails/:id/attachments/:position',
+      {
+        onRequest,
+        schema: {
+          tags,
+          summary: 'What an attachment holds',
+          params: AttachmentId,
+          response: { 200: { description: 'Its octets', content: { '*/*': { schema: Type.Unsafe<Readable>({}) } } } },
+        },
+      },
+      async (request, reply) => {
+        const { id, position } = request.params;
+        const attachment = await describeAttachment(world.db, callerOf(request), id, position);
+        const pieces = readAttachment(world.db, id, attachment);
+        return reply
+          .headers({
+            'Content-Type': attachment.content_type,
+            'Content-Length': attachment.size,
+            // Never shown in place: it is whatever somebody sent, and this is the origin of the API.
+            'Content-Disposition': `attachment; filename*=UTF-8''${encodeRfc8187(attachment.filename)}`,
+          })
+          .send(Readable.from(pieces, { objectMode: false }));
+      },
+    );
+
     const changes = {
       cancel: 'Cancel an email that waits and that no worker has taken up',
       retry: 'Send an email again now, to the recipients that did not get it',
@@ -178,10 +249,21 @@ export function emailRoutes(world: EmailWorld): Routes {
   };
 }
 
-async function submitOne(world: EmailWorld, tx: Queryable, email: NewEmail): Promise<SubmittedEmail> {
-  const [submitted] = await world.submitEmails(tx, [email]);
-  if (!submitted) throw new Error('submitEmails returned nothing for a letter.');
-  return submitted;
+/** Accepts the letter of a request that has an Idempotency-Key, and answers what `present` makes of it. */
+async function acceptOnce(
+  world: EmailWorld,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  email: NewEmail,
+  identity: RequestIdentity,
+  present: (submitted: SubmittedEmail) => Answer,
+): Promise<void> {
+  const work = async (tx: Transaction) => {
+    const [submitted] = await acceptWithin(world, tx, [await fillInOne(world, tx, email)]);
+    return present(unlessRefused(submitted));
+  };
+  await whileThereIsRoom(world, [email], () => answerOnce(world, request, reply, email.tenantId, work, identity));
+  world.wakeWorkers();
 }
 
 function answer({ id, status, createdAt }: SubmittedEmail): Static<typeof Submitted> {
@@ -194,6 +276,11 @@ function startQueueEmail({ id }: SubmittedEmail) {
     body: 'Start Queue Email',
     headers: { 'Content-Type': 'text/plain; charset=utf-8', Location: `/emails/${id}` },
   };
+}
+
+/** RFC 8187 3.2.1: what `encodeURIComponent` leaves and an extended value may not hold. */
+function encodeRfc8187(text: string): string {
+  return encodeURIComponent(text).replace(/['()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
 async function stateOf(db: Queryable, caller: Caller, id: string): Promise<Static<typeof State>> {

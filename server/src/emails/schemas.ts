@@ -1,5 +1,6 @@
 /** The shapes of the mail calls: validation, types and OpenAPI in one. */
 import { type Static, Type } from 'typebox';
+import { TemplateField } from '../templates/schemas.ts';
 import { type EmailStatus, emailStatuses } from './email.ts';
 
 const closed = { additionalProperties: false } as const;
@@ -13,6 +14,20 @@ const Addresses = Type.Union([Address, Type.Array(Address)], {
 const Instant = Type.String({ maxLength: 64, description: 'RFC 3339 with offset', examples: ['2030-01-31T09:00:00Z'] });
 const nullable = { type: ['string', 'null'] as ['string', 'null'] };
 
+const Attachment = Type.Object(
+  {
+    filename: Type.String({ maxLength: 255, examples: ['invoice.pdf'] }),
+    content: Type.String({ description: 'Base64 (RFC 4648 section 4): padded, without line breaks' }),
+    content_type: Type.Optional(
+      Type.String({ maxLength: 255, description: 'By the end of the filename when absent', examples: ['image/png'] }),
+    ),
+    content_id: Type.Optional(
+      Type.String({ maxLength: 200, description: 'Makes it an inline image: `<img src="cid:logo">` in the HTML' }),
+    ),
+  },
+  closed,
+);
+
 export const NewEmailBody = Type.Object(
   {
     from: Type.Optional(Address),
@@ -24,6 +39,8 @@ export const NewEmailBody = Type.Object(
     text: Type.Optional(Type.String({ examples: ['Hello from Postern.'] })),
     body: Type.Optional(Type.String({ description: 'Another name of `text`' })),
     html: Type.Optional(Type.String()),
+    attachments: Type.Optional(Type.Array(Attachment, { description: 'The whole email, decoded, is at most 25 MiB' })),
+    template: Type.Optional(TemplateField),
     headers: Type.Optional(
       Type.Record(Type.String(), Type.String(), { maxProperties: 100, description: 'Headers of your own' }),
     ),
@@ -76,10 +93,9 @@ export type SendBody = Static<typeof SendBody>;
 
 // Items are checked one by one, so that a bad one is refused alone; here they are only documented.
 const BatchItem = Type.Unsafe<unknown>({ description: 'As the body of `POST /emails`' });
-export const BatchBody = Type.Union([
-  Type.Object({ emails: Type.Array(BatchItem, { minItems: 1, maxItems: 500 }) }, closed),
-  Type.Array(BatchItem, { minItems: 1, maxItems: 500 }),
-]);
+// How many there may be is said by an error of its own.
+const BatchItems = Type.Array(BatchItem, { minItems: 1, description: 'At most 500' });
+export const BatchBody = Type.Union([Type.Object({ emails: BatchItems }, closed), BatchItems]);
 
 export const BatchAnswer = Type.Object({
   data: Type.Array(
@@ -100,6 +116,10 @@ export const BatchAnswer = Type.Object({
   ),
 });
 
+export const AttachmentId = Type.Object({
+  id: Type.String(),
+  position: Type.String({ description: 'From 0, as `GET /emails/{id}` lists them' }),
+});
 export const EmailId = Type.Object({ id: Type.String() });
 
 const Status = Type.Unsafe<EmailStatus>({ type: 'string', enum: [...emailStatuses] });
@@ -109,6 +129,12 @@ export const ListQuery = Type.Object(
     status: Type.Optional(Status),
     to: Type.Optional(Type.String({ maxLength: 1_000, description: "A recipient's address" })),
     tag: Type.Optional(Type.String({ maxLength: 512, description: '`name` or `name:value`' })),
+    created_after: Type.Optional(
+      Type.String({ format: 'date-time', maxLength: 64, description: 'Accepted at this instant or later' }),
+    ),
+    created_before: Type.Optional(
+      Type.String({ format: 'date-time', maxLength: 64, description: 'Accepted before this instant' }),
+    ),
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: 20 })),
     after: Type.Optional(Type.String({ format: 'uuid', description: 'The `id` of the last email of the page before' })),
   },
@@ -147,6 +173,16 @@ const Reply = Type.Object({
 export const EmailDetail = Type.Object({
   ...summary,
   reply_to: Type.Array(Type.String()),
+  attachments: Type.Array(
+    Type.Object({
+      position: Type.Integer(),
+      filename: Type.String(),
+      content_type: Type.String(),
+      content_id: Type.Unsafe<string | null>(nullable),
+      size: Type.Integer({ description: 'In octets' }),
+    }),
+    { description: '`GET /emails/{id}/attachments/{position}` gives what one holds' },
+  ),
   text: Type.Unsafe<string | null>(nullable),
   html: Type.Unsafe<string | null>(nullable),
   headers: Type.Record(Type.String(), Type.String()),

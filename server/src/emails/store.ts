@@ -1,116 +1,127 @@
 /** SQL of accepting letters, of their history, and of what callers may still change about them. */
 import type { Queryable } from '../database/database.ts';
 import { suppressionOf } from '../suppressions/suppression.ts';
+import { emailWebhookEvents } from '../webhooks/events.ts';
 import { countRecipients } from './counters.ts';
 import type { Lane, OnUncertain, Tag } from './email.ts';
 
-export const laneNumbers: Record<Lane, number> = { otp: 0, transactional: 1, bulk: 2 };
+/** SQL: the number that the queue knows a lane by, so that the most urgent comes first. */
+const laneNumber = "CASE lane WHEN 'otp' THEN 0 WHEN 'transactional' THEN 1 ELSE 2 END";
 
-/** A row of `emails` with what belongs to it one to one; instants as RFC 3339 text. */
+/**
+ * A row of `emails` with what belongs to it one to one; instants as RFC 3339 text. What is absent is null, or as most
+ * letters have it: each field that travels costs both sides as much as a hundred characters of text.
+ */
 export interface EmailRow {
   id: string;
   tenant_id: string;
-  user_id: string | null;
-  submitted_by: string | null;
+  user_id?: string | undefined;
+  submitted_by?: string | undefined;
   message_id: string;
   mail_from: string;
   subject: string;
   lane: Lane;
-  lane_number: number;
-  status: 'queued' | 'scheduled';
-  tags: Tag[] | null;
-  metadata: Record<string, unknown> | null;
-  on_uncertain: OnUncertain;
-  created_at: string;
-  scheduled_at: string | null;
-  expires_at: string | null;
-  reply_to: string[] | null;
-  headers: Record<string, string> | null;
-  text_body: string | null;
-  html_body: string | null;
-  sealed: string | null;
-  event_id: string;
+  tags?: Tag[] | undefined;
+  metadata?: Record<string, unknown> | undefined;
+  /** Absent: `retry`. */
+  on_uncertain?: OnUncertain | undefined;
+  /** Only where it lies ahead: the letter is `scheduled`. */
+  scheduled_at?: string | undefined;
+  expires_at?: string | undefined;
+  reply_to?: string[] | undefined;
+  headers?: Record<string, string> | undefined;
+  text_body?: string | undefined;
+  html_body?: string | undefined;
+  sealed?: string | undefined;
+  /** What it counts for where tenants share the queue. Absent: 1. */
+  cost?: number | undefined;
 }
 
 export interface RecipientRow {
   email_id: string;
   tenant_id: string;
-  position: number;
-  kind: 'to' | 'cc' | 'bcc';
+  /** Absent: 0. */
+  position?: number | undefined;
+  /** Absent: `to`. */
+  kind?: 'cc' | 'bcc' | undefined;
   address: string;
-  name: string | null;
-  status: 'queued' | 'scheduled';
+  name?: string | undefined;
+  /** Absent: not. */
+  is_bulk?: true | undefined;
 }
 
 /**
- * Writes a batch in one statement. Rows travel as JSON: measured as fast as `unnest` over twenty arrays, and JSON has no opinion about nulls, quotes and braces.
+ * One statement for a batch. Rows travel as JSON: measured as fast as `unnest` over twenty arrays, and JSON has no opinion
+ * about nulls, quotes and braces.
  *
- * A recipient whom the tenant has suppressed is written as such, and a letter to none but those ends here.
+ * A recipient whom the tenant has suppressed is written as such, and a letter to none but those ends here. That a letter
+ * was queued is not written as an event: its own row says so (see history-store.ts).
  */
+const insertStatement = `
+  WITH recipient AS MATERIALIZED (
+    SELECT email_id, tenant_id, coalesce(position, 0) AS position, coalesce(kind, 'to') AS kind, address, name,
+           $1::timestamptz AS at, ${suppressionOf('t.tenant_id', 't.address', 't.is_bulk')} AS suppression
+    FROM json_to_recordset($2::text::json) AS t (
+      email_id uuid, tenant_id uuid, position smallint, kind text, address text, name text, is_bulk boolean)
+  ), input AS MATERIALIZED (
+    SELECT t.*, ended.email_id IS NOT NULL AS is_ended,
+           CASE WHEN t.scheduled_at IS NULL THEN 'queued' ELSE 'scheduled' END AS status
+    FROM json_to_recordset($3::text::json) AS t (
+      id uuid, tenant_id uuid, user_id uuid, submitted_by text, message_id text, mail_from text, subject text,
+      lane text, tags jsonb, metadata jsonb, on_uncertain text, scheduled_at timestamptz, expires_at timestamptz,
+      reply_to text[], headers jsonb, text_body text, html_body text, sealed bytea, cost smallint)
+    LEFT JOIN (SELECT email_id FROM recipient GROUP BY email_id HAVING bool_and(suppression IS NOT NULL)) AS ended
+      ON ended.email_id = t.id
+  ), letters AS (
+    INSERT INTO emails (id, tenant_id, user_id, submitted_by, message_id, mail_from, subject, lane, status, tags,
+                        metadata, on_uncertain, created_at, scheduled_at, expires_at)
+    SELECT id, tenant_id, user_id, submitted_by, message_id, mail_from, subject, lane,
+           CASE WHEN is_ended THEN 'suppressed' ELSE status END,
+           tags, metadata, coalesce(on_uncertain, 'retry'), $1, scheduled_at, expires_at
+    FROM input
+  ), bodies AS (
+    INSERT INTO email_bodies (email_id, reply_to, headers, text_body, html_body, redacted, sealed)
+    SELECT id, reply_to, headers, text_body, html_body, sealed IS NOT NULL, CASE WHEN NOT is_ended THEN sealed END
+    FROM input
+  ), queued AS (
+    INSERT INTO email_queue (email_id, tenant_id, lane, run_at, expires_at, cost)
+    -- Due by the database's clock, which is the one that claims.
+    SELECT id, tenant_id, ${laneNumber}, coalesce(scheduled_at, now()), expires_at, coalesce(cost, 1) FROM input
+    WHERE NOT is_ended
+  ), events AS (
+    INSERT INTO email_events (email_id, id, type, at, recipient, data)
+    SELECT email_id, gen_random_uuid(), 'email.suppressed', at, address, jsonb_build_object('reason', suppression)
+    FROM recipient WHERE suppression IS NOT NULL
+  ), ${emailWebhookEvents(`
+    SELECT tenant_id, 'email.queued' AS type, $1 AS at, id AS email_id, NULL AS recipient,
+           CASE WHEN scheduled_at IS NOT NULL THEN jsonb_build_object('scheduled_at', scheduled_at) END AS data
+    FROM input WHERE NOT is_ended
+    UNION ALL
+    SELECT tenant_id, 'email.suppressed', at, email_id, address, jsonb_build_object('reason', suppression)
+    FROM recipient WHERE suppression IS NOT NULL`)}, counters AS (
+    ${countRecipients(`
+      SELECT tenant_id, at, CASE WHEN suppression IS NULL THEN 'queued' ELSE 'suppressed' END AS type FROM recipient`)}
+  )
+  INSERT INTO email_recipients (email_id, position, kind, address, name, status)
+  SELECT email_id, position, kind, address, name,
+         CASE WHEN suppression IS NULL THEN input.status ELSE 'suppressed' END
+  FROM recipient JOIN input ON input.id = recipient.email_id`;
+
 export async function insertEmails(
   db: Queryable,
   createdAt: Date,
   emails: EmailRow[],
   recipients: RecipientRow[],
 ): Promise<void> {
-  await db`
-    WITH recipient AS MATERIALIZED (
-      SELECT *, ${createdAt}::timestamptz AS at, ${db.unsafe(suppressionOf('t.tenant_id', 't.address'))} AS suppression
-      FROM json_to_recordset(${JSON.stringify(recipients)}::text::json) AS t (
-        email_id uuid, tenant_id uuid, position smallint, kind text, address text, name text, status text)
-    ), input AS MATERIALIZED (
-      SELECT t.*, ended.email_id IS NOT NULL AS is_ended
-      FROM json_to_recordset(${JSON.stringify(emails)}::text::json) AS t (
-        id uuid, tenant_id uuid, user_id uuid, submitted_by text, message_id text, mail_from text, subject text,
-        lane text, lane_number smallint, status text, tags jsonb, metadata jsonb, on_uncertain text,
-        created_at timestamptz, scheduled_at timestamptz, expires_at timestamptz, reply_to text[], headers jsonb,
-        text_body text, html_body text, sealed bytea, event_id uuid)
-      LEFT JOIN (SELECT email_id FROM recipient GROUP BY email_id HAVING bool_and(suppression IS NOT NULL)) AS ended
-        ON ended.email_id = t.id
-    ), letters AS (
-      INSERT INTO emails (id, tenant_id, user_id, submitted_by, message_id, mail_from, subject, lane, status, tags,
-                          metadata, on_uncertain, created_at, scheduled_at, expires_at)
-      SELECT id, tenant_id, user_id, submitted_by, message_id, mail_from, subject, lane,
-             CASE WHEN is_ended THEN 'suppressed' ELSE status END,
-             tags, metadata, on_uncertain, created_at, scheduled_at, expires_at
-      FROM input
-    ), bodies AS (
-      INSERT INTO email_bodies (email_id, reply_to, headers, text_body, html_body, redacted, sealed)
-      SELECT id, reply_to, headers, text_body, html_body, sealed IS NOT NULL,
-             CASE WHEN NOT is_ended THEN sealed END
-      FROM input
-    ), queued AS (
-      INSERT INTO email_queue (email_id, tenant_id, lane, run_at, expires_at)
-      -- Due by the database's clock, which is the one that claims.
-      SELECT id, tenant_id, lane_number, coalesce(scheduled_at, now()), expires_at FROM input
-      WHERE NOT is_ended
-    ), events AS (
-      INSERT INTO email_events (email_id, id, type, at, recipient, data)
-      SELECT id, event_id, 'email.queued', created_at, NULL,
-             CASE WHEN scheduled_at IS NOT NULL THEN jsonb_build_object('scheduled_at', scheduled_at) END
-      FROM input WHERE NOT is_ended
-      UNION ALL
-      SELECT email_id, gen_random_uuid(), 'email.suppressed', at, address,
-             jsonb_build_object('reason', suppression)
-      FROM recipient WHERE suppression IS NOT NULL
-    ), counters AS (
-      ${db.unsafe(
-        countRecipients(`
-          SELECT tenant_id, at, CASE WHEN suppression IS NULL THEN 'queued' ELSE 'suppressed' END AS type
-          FROM recipient`),
-      )}
-    )
-    INSERT INTO email_recipients (email_id, position, kind, address, name, status)
-    SELECT email_id, position, kind, address, name, CASE WHEN suppression IS NULL THEN status ELSE 'suppressed' END
-    FROM recipient`;
+  await db.unsafe(insertStatement, [createdAt, JSON.stringify(recipients), JSON.stringify(emails)], { prepare: true });
 }
 
 /** Letters not at their end, by lane and whether they are due: what an operator watches. */
 export async function queueDepth(db: Queryable): Promise<{ lane: Lane; due: number; waiting: number }[]> {
   return db<{ lane: Lane; due: number; waiting: number }[]>`
     SELECT (ARRAY['otp', 'transactional', 'bulk'])[lane + 1] AS lane,
-           count(*) FILTER (WHERE run_at <= now() OR lease_token IS NOT NULL)::int AS due,
-           count(*) FILTER (WHERE run_at > now() AND lease_token IS NULL)::int AS waiting
+           count(*) FILTER (WHERE run_at <= now() OR lease_token IS NOT NULL OR is_offered)::int AS due,
+           count(*) FILTER (WHERE run_at > now() AND lease_token IS NULL AND NOT is_offered)::int AS waiting
     FROM email_queue GROUP BY lane ORDER BY lane`;
 }
 
@@ -135,7 +146,11 @@ export async function cancelEmail(db: Queryable, id: string, eventId: string): P
       UPDATE email_bodies b SET sealed = NULL FROM taken WHERE b.email_id = taken.email_id AND b.sealed IS NOT NULL
     ), events AS (
       INSERT INTO email_events (email_id, id, type, at) SELECT email_id, ${eventId}, 'email.canceled', now() FROM taken
-    )
+    ), ${db.unsafe(
+      emailWebhookEvents(`
+        SELECT tenant_id, 'email.canceled' AS type, now() AS at, email_id, NULL AS recipient, NULL::jsonb AS data
+        FROM taken`),
+    )}
     UPDATE emails e SET status = 'canceled' FROM taken WHERE e.id = taken.email_id RETURNING e.id`;
   return rows.length > 0;
 }
@@ -163,8 +178,7 @@ export async function reopenEmail(db: Queryable, id: string, eventId: string): P
       FOR UPDATE OF e
     ), queued AS (
       INSERT INTO email_queue (email_id, tenant_id, lane, run_at, expires_at)
-      SELECT id, tenant_id, CASE lane WHEN 'otp' THEN 0 WHEN 'transactional' THEN 1 ELSE 2 END, now(), expires_at
-      FROM letter
+      SELECT id, tenant_id, ${db.unsafe(laneNumber)}, now(), expires_at FROM letter
       ON CONFLICT (email_id) DO NOTHING
       RETURNING email_id, tenant_id
     ), recipients AS (
@@ -176,7 +190,12 @@ export async function reopenEmail(db: Queryable, id: string, eventId: string): P
     ), events AS (
       INSERT INTO email_events (email_id, id, type, at, data)
       SELECT email_id, ${eventId}, 'email.queued', now(), '{"reason": "retry"}' FROM queued
-    )
+    ), ${db.unsafe(
+      emailWebhookEvents(`
+        SELECT tenant_id, 'email.queued' AS type, now() AS at, email_id, NULL AS recipient,
+               '{"reason": "retry"}'::jsonb AS data
+        FROM queued`),
+    )}
     UPDATE emails e SET status = 'queued' FROM queued WHERE e.id = queued.email_id RETURNING e.id`;
   return rows.length > 0;
 }

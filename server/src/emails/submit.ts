@@ -3,10 +3,7 @@ import type { Secrets } from '../crypto/secrets.ts';
 import type { Queryable } from '../database/database.ts';
 import { formatMailbox } from './address.ts';
 import type { Mailbox, NewEmail, SubmittedEmail } from './email.ts';
-import { type EmailRow, insertEmails, laneNumbers, type RecipientRow } from './store.ts';
-
-/** What stands in stored history where a code or token was. */
-const redacted = '•••';
+import { type EmailRow, insertEmails, type RecipientRow } from './store.ts';
 
 interface Parts {
   secrets: Secrets;
@@ -31,59 +28,65 @@ export async function submitEmails(parts: Parts, db: Queryable, emails: NewEmail
     addRecipients(recipients, row, email);
   }
   await insertEmails(db, createdAt, rows, recipients);
-  return rows.map(({ id, status, message_id }) => ({ id, status, createdAt, messageId: message_id }));
+  return rows.map(({ id, scheduled_at, message_id }) => ({
+    id,
+    status: scheduled_at === undefined ? 'queued' : 'scheduled',
+    createdAt,
+    messageId: message_id,
+  }));
 }
 
 function emailRow({ secrets, messageIdHost }: Parts, email: NewEmail, createdAt: Date): EmailRow {
-  const { subject, text, html } = email;
+  const { subject, text, html, tags, metadata, replyTo, headers } = email;
   const isScheduled = email.scheduledAt !== undefined && email.scheduledAt > createdAt;
-  const redact = redactor(email.confidential ?? []);
+  const shown = email.redacted ?? email;
   return {
-    id: newId(),
+    id: email.id ?? newId(),
     tenant_id: email.tenantId,
-    user_id: email.userId ?? null,
-    submitted_by: email.submittedBy ?? null,
+    user_id: email.userId,
+    submitted_by: email.submittedBy,
     // Fixed now, so that whoever gets a letter twice can see that it is one.
     message_id: `<${newId()}@${messageIdHost}>`,
     mail_from: formatMailbox(email.from),
-    subject: redact ? redact(subject) : subject,
+    subject: shown.subject,
     lane: email.lane,
-    lane_number: laneNumbers[email.lane],
-    status: isScheduled ? 'scheduled' : 'queued',
-    tags: email.tags && email.tags.length > 0 ? email.tags : null,
-    metadata: email.metadata ?? null,
-    on_uncertain: email.onUncertain ?? 'retry',
-    created_at: createdAt.toISOString(),
-    scheduled_at: isScheduled ? (email.scheduledAt?.toISOString() ?? null) : null,
-    expires_at: email.expiresAt?.toISOString() ?? null,
-    reply_to: email.replyTo && email.replyTo.length > 0 ? email.replyTo.map(formatMailbox) : null,
-    headers: email.headers && Object.keys(email.headers).length > 0 ? email.headers : null,
-    text_body: text === undefined ? null : redact ? redact(text) : text,
-    html_body: html === undefined ? null : redact ? redact(html) : html,
-    sealed: redact ? `\\x${secrets.seal('email', JSON.stringify({ subject, text, html })).toString('hex')}` : null,
-    event_id: newId(),
+    tags: tags && tags.length > 0 ? tags : undefined,
+    metadata,
+    on_uncertain: email.onUncertain === 'retry' ? undefined : email.onUncertain,
+    scheduled_at: isScheduled ? email.scheduledAt?.toISOString() : undefined,
+    expires_at: email.expiresAt?.toISOString(),
+    reply_to: replyTo && replyTo.length > 0 ? replyTo.map(formatMailbox) : undefined,
+    headers: headers && Object.keys(headers).length > 0 ? headers : undefined,
+    text_body: shown.text,
+    html_body: shown.html,
+    sealed:
+      email.redacted === undefined
+        ? undefined
+        : `\\x${secrets.seal('email', JSON.stringify({ subject, text, html })).toString('hex')}`,
+    cost: costOf(email),
   };
+}
+
+/** A recipient counts for one, and so does every 64 KiB: what turns of the queue are paid in. */
+function costOf({ to, cc = [], bcc = [], text = '', html = '' }: NewEmail): number | undefined {
+  const cost = to.length + cc.length + bcc.length + Math.floor((text.length + html.length) / 65_536);
+  return cost > 1 ? Math.min(1_000, cost) : undefined;
 }
 
 function addRecipients(
   rows: RecipientRow[],
-  { id, tenant_id, status }: EmailRow,
+  { id, tenant_id, lane }: EmailRow,
   { to, cc = [], bcc = [] }: NewEmail,
 ): void {
   let position = 0;
+  const is_bulk = lane === 'bulk' || undefined;
   const add = (kind: RecipientRow['kind'], mailboxes: Mailbox[]) => {
-    for (const { address, name = null } of mailboxes) {
-      rows.push({ email_id: id, tenant_id, position: position++, kind, address, name, status });
+    for (const { address, name } of mailboxes) {
+      rows.push({ email_id: id, tenant_id, position: position || undefined, kind, address, name, is_bulk });
+      position++;
     }
   };
-  add('to', to);
+  add(undefined, to);
   add('cc', cc);
   add('bcc', bcc);
-}
-
-function redactor(confidential: string[]): ((text: string) => string) | undefined {
-  // Longest first: a code may be a part of the link that stands beside it.
-  const strings = confidential.filter((one) => one !== '').sort((a, b) => b.length - a.length);
-  if (strings.length === 0) return undefined;
-  return (text) => strings.reduce((rest, one) => rest.replaceAll(one, redacted), text);
 }

@@ -1,15 +1,20 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import pino from 'pino';
 import PostalMime from 'postal-mime';
 import { testDatabase } from '../../test/support/database.ts';
+import { aMessage } from '../../test/support/message.ts';
 import { Refusal, startSink } from '../../test/support/smtp-sink.ts';
 import { waitFor } from '../../test/support/wait-for.ts';
 import { makeSecrets } from '../crypto/secrets.ts';
 import type { Database } from '../database/database.ts';
+import { makeDkimKeyring } from '../domains/dkim-keyring.ts';
 import { PostgresQueue } from '../queue/postgres.ts';
 import { SmtpTransport } from '../transport/smtp.ts';
 import type { NewEmail } from './email.ts';
@@ -18,17 +23,24 @@ import { submitEmails } from './submit.ts';
 import { startMailWorker } from './worker.ts';
 
 const secrets = makeSecrets([Buffer.alloc(32, 7)]);
-const log = pino({ level: 'silent' });
+/** What the workers say. */
+const logged: string[] = [];
+const log = pino({ level: 'info' }, { write: (line) => logged.push(line) });
 const tenantId = randomUUID();
 
 describe('a mail worker', () => {
   let database: Awaited<ReturnType<typeof testDatabase>>;
   let db: Database;
+  let dataDir: string;
   before(async () => {
+    dataDir = await mkdtemp(join(tmpdir(), 'postern-test-'));
     database = await testDatabase();
     db = database.db;
   });
-  after(() => database.close());
+  after(async () => {
+    await database.close();
+    await rm(dataDir, { recursive: true });
+  });
   // The same addresses bounce in several tests.
   beforeEach(() => db`DELETE FROM suppressions`);
 
@@ -46,13 +58,20 @@ describe('a mail worker', () => {
         ...email,
       })),
     );
-  const startWorker = (urls: string[]) =>
+  const startWorker = (urls: string[], folder = dataDir) =>
     startMailWorker({
       db,
       queue: new PostgresQueue({ db, log }),
       transport: new SmtpTransport({ urls }),
       secrets,
       log,
+      dataDir: folder,
+      publicUrl: 'http://localhost:3000',
+      findDkimKeys: makeDkimKeyring({
+        db,
+        secrets,
+        mailFrom: { address: 'no-reply@example.com', tenantSlug: 'default' },
+      }),
     });
   const detail = async (id: string) => {
     const found = await findDetail(db, { tenantId, submittedBy: null }, id);
@@ -169,13 +188,7 @@ describe('a mail worker', () => {
     await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
     const transport = new SmtpTransport({ urls: [`smtp://127.0.0.1:${portOf(proxy)}`] });
     const send = async (address: string) =>
-      (
-        await transport.send({
-          from: 'a@example.com',
-          recipients: [address],
-          raw: Buffer.from('Subject: x\r\n\r\ny\r\n'),
-        })
-      ).results[0]?.outcome;
+      (await transport.send(aMessage({ recipients: [address] }))).results[0]?.outcome;
     assert.equal(await send('gone@example.com'), 'bounced');
     assert.equal(await send('ada@example.com'), 'sent');
     assert.equal(await send('gone2@example.com'), 'bounced');
@@ -263,6 +276,34 @@ describe('a mail worker', () => {
     await sink.close();
   });
 
+  it('prolongs the lease of a letter that the relay is slow to take', async () => {
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const sink = await startSink({ onMessage: () => held });
+    const worker = startWorker([sink.url]);
+    const [email] = await submit({ lane: 'otp' });
+    worker.wake();
+    const lease = async () => {
+      const [row] = await db`SELECT run_at, lease_token FROM email_queue WHERE email_id = ${email?.id ?? ''}`;
+      return row?.lease_token ? { endsAt: Number(row.run_at), token: row.lease_token } : undefined;
+    };
+    const first = await waitFor(lease, { what: 'the lease' });
+    const later = await waitFor(
+      async () => {
+        const now = await lease();
+        return now && now.endsAt > first.endsAt && now;
+      },
+      { what: 'a longer lease' },
+    );
+    assert.equal(later.token, first.token);
+    release();
+    await untilStatus(email?.id ?? '', 'sent');
+    await worker.stop();
+    await sink.close();
+  });
+
   it('finishes what is in flight when it is stopped, and gives back the rest', async () => {
     let release = () => {};
     const held = new Promise<void>((resolve) => {
@@ -275,7 +316,7 @@ describe('a mail worker', () => {
         await held;
       },
     });
-    const emails = await submit(...Array.from({ length: 50 }, () => ({})));
+    const emails = await submit(...Array.from({ length: 50 }, (_, i) => ({ to: [{ address: `ada@${i}.example` }] })));
     const worker = startWorker([sink.url]);
     await waitFor(() => arrived === 20, { what: 'every slot to be in use' });
     const stopped = worker.stop();
@@ -300,10 +341,12 @@ describe('a mail worker', () => {
     const sink = await startSink({
       onMessage: async ({ rcptTo }) => {
         arrived++;
-        if (rcptTo[0] === 'ada@example.com') await held;
+        if (rcptTo[0]?.startsWith('ada@')) await held;
       },
     });
-    await submit(...Array.from({ length: 300 }, () => ({ lane: 'bulk' as const })));
+    await submit(
+      ...Array.from({ length: 300 }, (_, i) => ({ lane: 'bulk' as const, to: [{ address: `ada@${i}.example` }] })),
+    );
     const worker = startWorker([sink.url]);
     await waitFor(() => arrived >= 16, { what: "bulk mail's slots to be in use" });
     const urgent = await submit(
@@ -316,6 +359,106 @@ describe('a mail worker', () => {
     await worker.stop();
     await db`DELETE FROM email_queue`;
     await sink.close();
+  });
+
+  it('leaves a destination that defers everything to rest, and sends to the others meanwhile', async () => {
+    let isBusy = true;
+    const sink = await startSink({
+      onRecipient: (address) => {
+        if (address.endsWith('@busy.example') && isBusy) throw new Refusal(451, '4.3.0 not now');
+      },
+    });
+    const busy = await submit(...Array.from({ length: 60 }, () => ({ to: [{ address: 'ada@busy.example' }] })));
+    const free = await submit(...Array.from({ length: 20 }, () => ({ to: [{ address: 'ada@free.example' }] })));
+    const worker = startWorker([sink.url]);
+    for (const { id } of free) await untilStatus(id, 'sent');
+    for (const { id } of busy) await untilStatus(id, 'deferred');
+    const found = await Promise.all(busy.map(({ id }) => detail(id)));
+    const putOff = found.filter(({ recipients }) => recipients[0]?.attempts === 0);
+    assert.ok(putOff.length >= 20, `${putOff.length} were put off`);
+    for (const { recipients, events } of putOff) {
+      assert.match(recipients[0]?.last_reply?.text ?? '', /^busy\.example defers.*451 4\.3\.0 not now/);
+      assert.ok(new Date(recipients[0]?.next_attempt_at ?? 0) > new Date(Date.now() + 10_000));
+      assert.deepEqual(
+        events.map(({ type }) => type),
+        ['email.queued'],
+      );
+    }
+    const [row] = await db`SELECT max(attempts) AS most, min(attempts) AS least FROM email_queue`;
+    assert.deepEqual({ ...row }, { most: 1, least: 0 });
+    isBusy = false;
+    await worker.stop();
+    await db`UPDATE email_queue SET run_at = now()`;
+    const next = startWorker([sink.url]);
+    for (const { id } of busy) await untilStatus(id, 'sent');
+    await next.stop();
+    await sink.close();
+  });
+
+  it('does not let letters to a destination that dawdles keep others waiting', async () => {
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const sink = await startSink({
+      onMessage: async ({ rcptTo }) => {
+        if (rcptTo[0]?.endsWith('@slow.example')) await held;
+      },
+    });
+    await submit(...Array.from({ length: 300 }, () => ({ to: [{ address: 'ada@slow.example' }] })));
+    const others = await submit(...Array.from({ length: 50 }, () => ({ to: [{ address: 'ada@free.example' }] })));
+    const worker = startWorker([sink.url]);
+    for (const { id } of others) await untilStatus(id, 'sent');
+    release();
+    await worker.stop();
+    await sink.close();
+    await db`DELETE FROM email_queue`;
+  });
+
+  it('tries those again for whom there was no room in the transaction (RFC 5321 4.5.3.1.10)', async () => {
+    let taken = 0;
+    const sink = await startSink({
+      onRecipient: () => {
+        if (++taken === 2) throw new Refusal(552, '5.5.3 too many recipients');
+      },
+    });
+    const worker = startWorker([sink.url]);
+    const [email] = await submit({ to: [{ address: 'a@example.com' }, { address: 'b@example.com' }] });
+    worker.wake();
+    const found = await untilStatus(email?.id ?? '', 'deferred');
+    assert.deepEqual(
+      found.recipients.map(({ status }) => status),
+      ['sent', 'deferred'],
+    );
+    await makeDue(email?.id ?? '');
+    worker.wake();
+    await untilStatus(email?.id ?? '', 'sent');
+    await worker.stop();
+    await sink.close();
+  });
+
+  it('starts no delivery while the journal cannot be written', async () => {
+    const sink = await startSink();
+    const folder = await mkdtemp(join(tmpdir(), 'postern-test-'));
+    const worker = startWorker([sink.url], folder);
+    const [first] = await submit({});
+    worker.wake();
+    await untilStatus(first?.id ?? '', 'sent');
+    await rm(join(folder, 'journal'), { recursive: true });
+    await writeFile(join(folder, 'journal'), '');
+    await waitFor(() => logged.some((line) => line.includes('journal of outcomes cannot be written')), {
+      what: 'the fault to be noticed',
+    });
+    const [second] = await submit({});
+    worker.wake();
+    assert.equal((await detail(second?.id ?? '')).status, 'queued');
+    await rm(join(folder, 'journal'));
+    await mkdir(join(folder, 'journal'));
+    await untilStatus(second?.id ?? '', 'sent');
+    assert.ok(logged.some((line) => line.includes('can be written again')));
+    await worker.stop();
+    await sink.close();
+    await rm(folder, { recursive: true });
   });
 
   it('lets a letter expire', async () => {
@@ -350,12 +493,12 @@ describe('a mail worker', () => {
       lane: 'otp',
       subject: '0042 is your code',
       text: 'Your code is 0042. Or open https://x.example/verify?token=abc0042def',
-      confidential: ['0042', 'abc0042def'],
+      redacted: { subject: '••• is your code', text: 'Your code is •••. Or open •••' },
     });
     assert.ok(email);
     const stored = await detail(email.id);
     assert.equal(stored.subject, '••• is your code');
-    assert.equal(stored.text, 'Your code is •••. Or open https://x.example/verify?token=•••');
+    assert.equal(stored.text, 'Your code is •••. Or open •••');
     const worker = startWorker([sink.url]);
     await untilStatus(email.id, 'sent');
     assert.match(sink.received[0]?.raw ?? '', /^Subject: 0042 is your code/m);
@@ -379,7 +522,7 @@ describe('a mail worker', () => {
     const raw = (id: string) => sink.received.find(({ messageId }) => messageId === id);
     assert.deepEqual(raw(both.messageId)?.rcptTo, ['ada@example.com', 'secret@example.com']);
     for (const { raw } of sink.received) assert.doesNotMatch(raw, /secret|^bcc/im);
-    assert.match(raw(alone.messageId)?.raw ?? '', /^To: undisclosed recipients:;\r$/m);
+    assert.match(raw(alone.messageId)?.raw ?? '', /^To: undisclosed-recipients:;\r$/m);
     await worker.stop();
     await sink.close();
   });
@@ -510,11 +653,7 @@ describe('a mail worker', () => {
     const sockets = new Set<Socket>();
     const server = await startScriptedServer(() => {}, sockets);
     const transport = new SmtpTransport({ urls: [server.url] });
-    const message = {
-      from: 'a@example.com',
-      recipients: ['b@example.com'],
-      raw: Buffer.from('Subject: x\r\n\r\ny\r\n'),
-    };
+    const message = aMessage();
     assert.equal((await transport.send(message)).results[0]?.outcome, 'sent');
     for (const socket of sockets) socket.destroy();
     assert.equal((await transport.send(message)).results[0]?.outcome, 'sent');

@@ -5,15 +5,20 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { Secrets } from '../crypto/secrets.ts';
-import { type Database, isUnavailable } from '../database/database.ts';
-import type { Queue, Room } from '../queue/queue.ts';
+import { isUnavailable } from '../database/database.ts';
+import type { Queue } from '../queue/queue.ts';
 import type { Transport } from '../transport/transport.ts';
+import type { ComposeParts } from './compose.ts';
 import { deliver } from './deliver.ts';
-import { dropOrphans, hastenUnreached, loadLetters } from './delivery-store.ts';
-import { Hold, isBulk, isCode } from './hold.ts';
-import type { HeldLetter } from './outcome.ts';
-import { makeSettler } from './settle.ts';
+import { hastenUnreached, postpone } from './delivery-store.ts';
+import { Destinations } from './destinations.ts';
+import { Hold, isCode, type Lane, lanes } from './hold.ts';
+import { Intake, pollMilliseconds } from './intake.ts';
+import { type Journal, openJournal } from './journal.ts';
+import { replayJournals } from './journal-replay.ts';
+import { type HeldLetter, putOff } from './outcome.ts';
+import { RelayWatch } from './relay-watch.ts';
+import { Settler } from './settle.ts';
 
 export interface MailWorker {
   /** Says that work was committed; without it the worker looks by itself a little later. */
@@ -22,12 +27,12 @@ export interface MailWorker {
   stop: () => Promise<void>;
 }
 
-export interface WorkerParts {
-  db: Database;
+export interface WorkerParts extends ComposeParts {
   queue: Queue;
   transport: Transport;
-  secrets: Secrets;
   log: Logger;
+  /** Where the journal is kept. */
+  dataDir: string;
   /** Deliveries at once, for all lanes. */
   slots?: number;
   /** Further deliveries at once, for `otp` alone: a full worker still takes codes. */
@@ -36,25 +41,29 @@ export interface WorkerParts {
   keptFromBulk?: number;
 }
 
-const pollMilliseconds = 150;
 /** A claim waits this long after the one before, so that under load it finds more than one letter. */
 const gatherMilliseconds = 5;
 const renewMilliseconds = 2_000;
-/** How long no delivery starts after a relay could not be reached; the next one is the probe. */
-const relayRestMilliseconds = 1_000;
+/** How often the pace is taken, and what dawdles is looked for. */
+const tickMilliseconds = 250;
 /** A delivery that takes longer no longer counts as busy, so that a relay that hangs on some letters holds up no others. */
 const slowMilliseconds = 3_000;
+/**
+ * Share of a lane's slots that one destination may have while letters to others are at hand, and while there are none:
+ * some are always left for those that may come.
+ */
+const shareBesideOthers = 0.5;
+const shareAlone = 0.8;
+/** How long letters come back after that were given back because their destination is slow. */
+const postponedSeconds = 3;
 /** How long a stopping worker waits for the relay's answers. */
 const lastLettersMilliseconds = 20_000;
-/** Claims are worth their cost in hundreds. */
-const claimSize = 200;
-/** Letters with their bodies in memory, and how many bytes of them. */
-const loadSize = 100;
-const loadBytes = 32 * 1024 * 1024;
-const maxUnsettled = 2_000;
+/** How often journals of workers that died meanwhile are looked for. */
+const replayMilliseconds = 5_000;
 /** How long a stopping worker waits for a database that is away. */
 const lastWordsMilliseconds = 5_000;
 
+/** @throws Error that says what to do, where DATA_DIR cannot be written */
 export function startMailWorker(parts: WorkerParts): MailWorker {
   const worker = new Worker(parts);
   const ended = worker.run();
@@ -69,206 +78,179 @@ export function startMailWorker(parts: WorkerParts): MailWorker {
 
 class Worker {
   readonly #parts: WorkerParts;
-  readonly #settler;
+  readonly #journal: Journal;
+  readonly #settler: Settler;
+  readonly #relay: RelayWatch;
+  readonly #destinations = new Destinations();
+  readonly #hold = new Hold();
+  readonly #intake: Intake;
   readonly #slots: number;
   readonly #otpSlots: number;
   readonly #bulkSlots: number;
-  readonly #hold = new Hold();
-  readonly #unsettled = new Set<Promise<void>>();
-  readonly #slow = new Set<HeldLetter>();
+  /** Deliveries that take long, up to as many as there are slots. */
+  #slow = 0;
+  /** Deliveries that ended since the last tick. */
+  #ended = 0;
   #isStopping = false;
   #isDatabaseAway = false;
-  /** When to try a relay again that could not be reached; on the clock of `performance.now()`. */
-  #relayDownUntil: number | undefined;
-  /** Letters may have been committed since the last claim. */
-  #isWoken = true;
   /** Something has changed since the last round. */
   #isSignalled = false;
   #endPause = () => {};
-  #nextPollAt = 0;
 
   constructor(parts: WorkerParts) {
     this.#parts = parts;
-    this.#settler = makeSettler(parts);
+    this.#journal = openJournal(parts);
+    this.#settler = new Settler({ ...parts, journal: this.#journal, isBusy: () => this.#hold.deliveringCount() > 0 });
+    this.#relay = new RelayWatch({
+      ...parts,
+      onDown: () => void this.#attempt(() => parts.queue.release(this.#hold.takeUnstarted())),
+      onUp: () => void this.#attempt(() => hastenUnreached(parts.db)).then(() => this.wake()),
+    });
     this.#slots = parts.slots ?? 20;
     this.#otpSlots = parts.otpSlots ?? 4;
+    this.#intake = new Intake({
+      db: parts.db,
+      queue: parts.queue,
+      hold: this.#hold,
+      relay: this.#relay,
+      codes: this.#slots + this.#otpSlots,
+      canSettle: () => this.#settler.canTake(),
+      onLoaded: () => this.#start(),
+    });
     this.#bulkSlots = this.#slots - (parts.keptFromBulk ?? Math.floor(this.#slots / 5));
   }
 
   wake(): void {
-    this.#isWoken = true;
+    this.#intake.wake();
     this.#signal();
   }
 
   stop(): void {
     this.#isStopping = true;
+    this.#relay.stop();
     this.#signal();
   }
 
   async run(): Promise<void> {
-    const renewing = setInterval(() => void this.#attempt(() => this.#renew()), renewMilliseconds);
+    await this.#replayFirst();
+    const timers = [
+      setInterval(() => void this.#attempt(() => this.#renew()), renewMilliseconds),
+      setInterval(() => void this.#attempt(() => replayJournals(this.#parts)), replayMilliseconds),
+      setInterval(() => this.#tick(), tickMilliseconds),
+    ];
     await this.#attempt(() => hastenUnreached(this.#parts.db));
     while (!this.#isStopping) {
       this.#isSignalled = false;
-      const isMoreDue = await this.#attempt(() => this.#fill());
+      const isMoreDue = await this.#attempt(() => this.#intake.fill());
       this.#start();
       if (isMoreDue !== true) await this.#pause();
     }
     await this.#finish();
-    clearInterval(renewing);
+    for (const timer of timers) clearInterval(timer);
   }
 
-  /** Claims and loads as far as there is room. Returns whether there is more to be had at once. */
-  async #fill(): Promise<boolean> {
-    const isFull = await this.#claim();
-    if (this.#hold.isWorthLoading(loadSize / 2, loadBytes)) await this.#load();
-    return this.#hold.loaded.length < loadSize / 2 && (isFull || this.#hold.claimed.length > 0);
-  }
-
-  /** Returns whether as many letters came as were asked for. */
-  async #claim(): Promise<boolean> {
-    const room = this.#room();
-    // With bulk mail enough in hand, others are asked for only where some may have come, not each time a slot falls free.
-    const isUrgentWorthIt = this.#isWoken || this.#nextPollAt <= performance.now();
-    const isWorthIt = room.bulk > 0 || (room.otp + room.transactional > 0 && isUrgentWorthIt);
-    if (!isWorthIt || !this.#canSettle()) return false;
-    this.#isWoken = false;
-    this.#nextPollAt = performance.now() + pollMilliseconds;
-    const claims = await this.#parts.queue.claim(room);
-    this.#hold.addClaimed(claims);
-    const codes = claims.filter(isCode).length;
-    const bulk = claims.filter(isBulk).length;
-    const isFull = (got: number, asked: number) => asked > 0 && got >= asked;
-    return (
-      isFull(codes, room.otp) ||
-      isFull(claims.length - codes - bulk, room.transactional) ||
-      isFull(claims.length - codes, room.bulk)
-    );
-  }
-
-  #room(): Room {
-    const held = this.#hold.count();
-    if (this.#relayDownUntil !== undefined) {
-      const isTrying = this.#relayDownUntil > performance.now() || held.otp + held.transactional + held.bulk > 0;
-      const one = isTrying ? 0 : 1;
-      return { otp: one, transactional: one, bulk: one };
-    }
-    return {
-      otp: Math.max(0, this.#slots + this.#otpSlots - held.otp),
-      transactional: roomBeside(held.transactional),
-      bulk: roomBeside(held.transactional + held.bulk),
+  /** Before anything is claimed: what is in a journal has been sent, and must not be sent again. */
+  async #replayFirst(): Promise<void> {
+    const replay = async () => {
+      await replayJournals(this.#parts);
+      return true;
     };
+    while (!this.#isStopping && !(await this.#attempt(replay))) await this.#pause();
   }
 
-  async #load(): Promise<void> {
-    const { db } = this.#parts;
-    const wanted = this.#hold.claimed.slice(0, loadSize);
-    const ids = wanted.map(({ id }) => id);
-    const rows = await loadLetters(db, ids, loadBytes);
-    const byId = new Map(rows.map((row) => [row.id, row]));
-    const letters = wanted.flatMap((claim) => {
-      const row = byId.get(claim.id);
-      return row ? [{ ...row, claim }] : [];
-    });
-    this.#hold.addLoaded(letters);
-    this.#start();
-    // What did not fit stands behind the last one found; what is missing before it no longer exists.
-    const last = wanted.findLastIndex(({ id }) => byId.has(id));
-    const gone = wanted.filter(({ id }, index) => !byId.has(id) && (index < last || last === -1));
-    if (gone.length === 0) return;
-    await dropOrphans(
-      db,
-      gone.map(({ id }) => id),
-    );
-    this.#hold.drop(gone);
-  }
+  // ------------------------------------------------------------------------------------------------- delivering them
 
   /** Starts as many deliveries as there are free slots. */
   #start(): void {
-    const { loaded, delivering } = this.#hold;
-    while (this.#mayStart()) {
-      const [first] = loaded;
-      const busy = delivering.size - Math.min(this.#slow.size, this.#slots);
-      if (!first || busy >= this.#slotsFor(first)) return;
-      loaded.shift();
-      // Past its lease another worker may already have it, and would be right.
-      if (first.claim.leaseEndsAt > performance.now()) this.#deliver(first);
+    for (const lane of lanes) {
+      while (this.#mayStart(lane)) {
+        const letter =
+          this.#hold.take(lane, (destination) => this.#hasRoom(destination, lane, shareBesideOthers)) ??
+          this.#hold.take(lane, (destination) => this.#hasRoom(destination, lane, shareAlone));
+        if (!letter) break;
+        this.#begin(letter);
+      }
     }
   }
 
-  #slotsFor({ claim }: HeldLetter): number {
-    if (isCode(claim)) return this.#slots + this.#otpSlots;
-    return isBulk(claim) ? this.#bulkSlots : this.#slots;
-  }
-
-  #mayStart(): boolean {
-    if (this.#isStopping || !this.#canSettle()) return false;
-    if (this.#relayDownUntil === undefined) return true;
+  #mayStart(lane: Lane): boolean {
+    const delivering = this.#hold.deliveringCount();
+    if (this.#isStopping || !this.#settler.canTake()) return false;
     // One at a time while the relay is down.
-    return this.#relayDownUntil <= performance.now() && this.#hold.delivering.size === 0;
+    if (this.#relay.isDown()) return !this.#relay.isResting() && delivering === 0;
+    return delivering - this.#slow < this.#slotsOf(lane);
   }
 
-  /** Nothing is begun whose end could not be recorded. */
-  #canSettle(): boolean {
-    return !this.#settler.isStuck() && this.#unsettled.size < maxUnsettled;
+  /** Whether a destination has less than this share of a lane's slots. */
+  #hasRoom(destination: string, lane: Lane, share: number): boolean {
+    return this.#destinations.deliveringTo(destination) < Math.ceil(this.#slotsOf(lane) * share);
+  }
+
+  #slotsOf(lane: Lane): number {
+    if (lane === 0) return this.#slots + this.#otpSlots;
+    return lane === 1 ? this.#slots : this.#bulkSlots;
+  }
+
+  #begin(letter: HeldLetter): void {
+    const now = performance.now();
+    const { claim, destination } = letter;
+    // Past its lease another worker may already have it, and would be right.
+    if (claim.leaseEndsAt <= now) {
+      this.#hold.end(letter);
+      return;
+    }
+    const isOtp = isCode(claim);
+    const admission = destination === undefined ? 'go' : this.#destinations.admit(destination, { isOtp, now });
+    if (admission === 'go') {
+      this.#deliver(letter);
+      return;
+    }
+    this.#hold.end(letter);
+    this.#settler.settle(putOff(letter, new Date(Date.now() + admission.wait), admission.reason, new Date()));
   }
 
   #deliver(letter: HeldLetter): void {
-    this.#hold.delivering.add(letter);
-    const slow = setTimeout(() => {
-      this.#slow.add(letter);
+    const beganAt = performance.now();
+    const { destination } = letter;
+    this.#hold.begin(letter, beganAt);
+    if (destination !== undefined) this.#destinations.begin(destination, beganAt);
+    void deliver(this.#parts, letter).then(({ settlement, delivery }) => {
+      const now = performance.now();
+      this.#settler.settle(settlement);
+      this.#hold.end(letter);
+      this.#ended++;
+      if (now - beganAt > slowMilliseconds && this.#slow > 0) this.#slow--;
+      if (destination !== undefined) this.#destinations.end(destination, delivery, now);
+      this.#relay.note(delivery?.reached);
       this.#start();
-    }, slowMilliseconds);
-    const delivered = deliver(this.#parts, letter).then(({ settlement, reached }) => {
-      clearTimeout(slow);
-      this.#slow.delete(letter);
-      this.#hold.delivering.delete(letter);
-      this.#noteRelay(reached);
-      this.#start();
-      if (this.#hold.loaded.length < loadSize / 2) this.#signal();
-      return this.#settler.settle(settlement);
+      if (this.#hold.readyCount() < this.#intake.fewReady() || this.#isStopping) this.#signal();
     });
-    const settled = delivered.finally(() => this.#unsettled.delete(settled));
-    this.#unsettled.add(settled);
   }
 
-  #noteRelay(reached: boolean | undefined): void {
-    const { log, db, queue } = this.#parts;
-    if (reached === false) {
-      if (this.#relayDownUntil === undefined) {
-        log.warn('no SMTP relay can be reached; trying once a second');
-        void this.#seekRelay();
-      }
-      this.#relayDownUntil = performance.now() + relayRestMilliseconds;
-      void this.#attempt(() => queue.release(this.#hold.takeUnstarted()));
-    } else if (reached === true && this.#relayDownUntil !== undefined) {
-      this.#relayDownUntil = undefined;
-      log.info('the SMTP relay can be reached again');
-      void this.#attempt(() => hastenUnreached(db)).then(() => this.wake());
-    }
-  }
-
-  /** Letters that are due try a relay too, but all may be waiting for a time that the relay's trouble has set. */
-  async #seekRelay(): Promise<void> {
-    do {
-      await sleep(relayRestMilliseconds);
-      if (this.#isStopping) return;
-    } while (this.#relayDownUntil !== undefined && !(await this.#parts.transport.reach()));
-    if (!this.#isStopping) this.#noteRelay(true);
-  }
+  // ------------------------------------------------------------------------------------------------- in the meantime
 
   async #renew(): Promise<void> {
     this.#hold.drop(await this.#parts.queue.renew(this.#hold.dueForRenewal()));
   }
 
+  #tick(): void {
+    const now = performance.now();
+    this.#intake.follow((this.#ended * 1_000) / tickMilliseconds);
+    this.#ended = 0;
+    this.#slow = Math.min(this.#slots, this.#hold.deliveringSince(now - slowMilliseconds));
+    this.#destinations.forget(now);
+    const surplus = this.#hold.takeSurplus(now - slowMilliseconds);
+    if (surplus.length > 0) void this.#attempt(() => postpone(this.#parts.db, surplus, postponedSeconds));
+    this.#start();
+  }
+
   async #finish(): Promise<void> {
     await this.#attempt(() => this.#parts.queue.release(this.#hold.takeUnstarted()));
     const tooLate = setTimeout(() => this.#parts.transport.abandon(), lastLettersMilliseconds);
-    while (this.#hold.delivering.size > 0) await Promise.race(this.#unsettled);
+    while (this.#hold.deliveringCount() > 0) await this.#change();
     clearTimeout(tooLate);
-    const late = setTimeout(() => this.#settler.giveUp(), lastWordsMilliseconds);
-    await Promise.all(this.#unsettled);
-    clearTimeout(late);
+    await this.#settler.finish(lastWordsMilliseconds);
+    this.#journal.close();
     await this.#parts.transport.close();
   }
 
@@ -297,6 +279,13 @@ class Worker {
     this.#endPause();
   }
 
+  /** Waits until something changes. */
+  #change(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#endPause = resolve;
+    });
+  }
+
   /** Waits until something changes or it is time to look again. */
   #pause(): Promise<void> {
     if (this.#isStopping) return Promise.resolve();
@@ -311,9 +300,4 @@ class Worker {
       };
     });
   }
-}
-
-/** How many letters to claim beside those in hand: none until half are done, for a claim is worth its cost in hundreds. */
-function roomBeside(held: number): number {
-  return held > claimSize / 2 ? 0 : claimSize - held;
 }

@@ -84,7 +84,7 @@ export async function listMessages(db: Queryable, { to, after, limit }: MessageQ
     FROM inbox_messages
     WHERE (${after ?? null}::uuid IS NULL OR id < ${after ?? null}::uuid)
       AND (${to ?? null}::text IS NULL
-        OR EXISTS (SELECT FROM unnest(rcpt_to) AS recipient WHERE lower(recipient) = ${to?.toLowerCase() ?? null}::text))
+        OR EXISTS (SELECT FROM unnest(rcpt_to) AS recipient WHERE lower(recipient) = lower(${to ?? null}::text)))
     ORDER BY id DESC
     LIMIT ${limit}`;
   return rows.map((row) => ({ ...toSummary(row), text: row.text_body, html: row.html_body }));

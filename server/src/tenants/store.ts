@@ -1,5 +1,6 @@
 import { newId } from '../crypto/ids.ts';
 import type { Queryable } from '../database/database.ts';
+import type { Quota } from './quotas.ts';
 import type { Tenant } from './tenants.ts';
 
 export async function findTenantBySlug(db: Queryable, slug: string): Promise<Tenant | undefined> {
@@ -19,8 +20,8 @@ export async function insertTenant(db: Queryable, slug: string): Promise<Tenant 
   return row;
 }
 
-export async function allTenants(db: Queryable): Promise<(Tenant & { createdAt: Date })[]> {
-  const rows = await db<{ id: string; slug: string; created_at: Date }[]>`
-    SELECT id, slug, created_at FROM tenants ORDER BY slug`;
-  return rows.map(({ id, slug, created_at }) => ({ id, slug, createdAt: created_at }));
+export async function allTenants(db: Queryable): Promise<(Tenant & Quota & { createdAt: Date })[]> {
+  return db<(Tenant & Quota & { createdAt: Date })[]>`
+    SELECT id, slug, created_at AS "createdAt", daily_quota AS daily, per_second_quota AS "perSecond"
+    FROM tenants ORDER BY slug`;
 }

@@ -7,6 +7,7 @@
 import type { Database, Queryable } from '../database/database.ts';
 import { invalidRequest } from '../http/problem.ts';
 import { tenantExists, unknownTenant } from './errors.ts';
+import type { Quota } from './quotas.ts';
 import { allTenants, findTenantById, findTenantBySlug, insertTenant } from './store.ts';
 
 export interface Tenant {
@@ -80,7 +81,7 @@ export async function createTenant(db: Queryable, name: string): Promise<Tenant>
   return made;
 }
 
-export async function listTenants(db: Queryable): Promise<(Tenant & { createdAt: Date })[]> {
+export async function listTenants(db: Queryable): Promise<(Tenant & Quota & { createdAt: Date })[]> {
   return allTenants(db);
 }
 

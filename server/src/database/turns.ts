@@ -1,0 +1,55 @@
+/** So many at once, in the order of asking; who would wait too long is told at once that the database has no room. */
+
+interface Waiting {
+  start: () => void;
+  since: number;
+}
+
+/**
+ * @param places how many run at once
+ * @param patienceMilliseconds how long one waits at most for its turn
+ * @returns runs `work` when its turn comes, or throws what `isUnavailable` knows as a database that cannot be reached
+ */
+export function takeTurns(places: number, patienceMilliseconds: number): <T>(work: () => Promise<T>) => Promise<T> {
+  const waiting = new Set<Waiting>();
+  let running = 0;
+  const next = () => {
+    const [first] = waiting;
+    if (!first || running >= places) return;
+    waiting.delete(first);
+    first.start();
+  };
+  const turn = () =>
+    new Promise<void>((resolve, reject) => {
+      const [first] = waiting;
+      // Whoever stands first has waited in vain for as long as newcomers would.
+      if (first && performance.now() - first.since > patienceMilliseconds / 2) return reject(noRoom());
+      const tooLate = setTimeout(() => {
+        waiting.delete(one);
+        reject(noRoom());
+      }, patienceMilliseconds);
+      const one: Waiting = {
+        since: performance.now(),
+        start: () => {
+          clearTimeout(tooLate);
+          running++;
+          resolve();
+        },
+      };
+      waiting.add(one);
+      next();
+    });
+  return async (work) => {
+    await turn();
+    try {
+      return await work();
+    } finally {
+      running--;
+      next();
+    }
+  };
+}
+
+function noRoom(): Error {
+  return Object.assign(new Error('No connection to the database was free in time.'), { code: 'POOL_EXHAUSTED' });
+}
