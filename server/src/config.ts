@@ -8,6 +8,7 @@ import { parseEnv } from 'node:util';
 import { challengeSettings } from './challenges/config.ts';
 import { cryptoSettings } from './crypto/config.ts';
 import { databaseSettings } from './database/config.ts';
+import { domainSettings } from './domains/config.ts';
 import { emailSettings } from './emails/config.ts';
 import { httpSettings } from './http/config.ts';
 import { inboxSettings } from './inbox/config.ts';
@@ -18,6 +19,7 @@ import { choice, type Setting, type SettingValues, text, url } from './settings.
 import { tenantSettings } from './tenants/config.ts';
 import { transportSettings } from './transport/config.ts';
 import { userSettings } from './users/config.ts';
+import { webhookSettings } from './webhooks/config.ts';
 
 const generalSettings = {
   environment: choice('POSTERN_ENV', ['development', 'production'], {
@@ -62,7 +64,8 @@ export const settingTables = {
   HTTP: httpSettings,
   Database: databaseSettings,
   Secrets: cryptoSettings,
-  Mail: { ...emailSettings, ...transportSettings, ...inboxSettings, ...queueSettings },
+  Mail: { ...emailSettings, ...domainSettings, ...transportSettings, ...inboxSettings, ...queueSettings },
+  Webhooks: webhookSettings,
   Tenants: tenantSettings,
   Users: userSettings,
   Challenges: challengeSettings,
@@ -77,9 +80,11 @@ const table = {
   ...databaseSettings,
   ...cryptoSettings,
   ...emailSettings,
+  ...domainSettings,
   ...transportSettings,
   ...inboxSettings,
   ...queueSettings,
+  ...webhookSettings,
   ...tenantSettings,
   ...userSettings,
   ...challengeSettings,
@@ -197,8 +202,6 @@ function crossFaults(parsed: Parsed, config: Config): string[] {
 /** What is set but not used by this version, as sentences for the log and `doctor`. */
 export function unusedSettings(config: Config): string[] {
   const notes: string[] = [];
-  if (config.queueUrl !== undefined)
-    notes.push('QUEUE_URL is set, but this version spreads work over PostgreSQL only.');
   if (config.redisUrl !== undefined) notes.push('REDIS_URL is set, but this version does not use Redis.');
   if (config.googleClientId !== undefined)
     notes.push('GOOGLE_CLIENT_ID is set, but this version has no Google sign-in.');

@@ -7,9 +7,18 @@ import { foldCounters } from './emails/counters.ts';
 import { purgeIdempotencyKeys } from './http/idempotency.ts';
 import { purgeSessions } from './sessions/store.ts';
 import { purgeEmailChanges } from './users/email-change-store.ts';
+import { purgeWebhookHistory } from './webhooks/purge.ts';
 
 const everyMs = 3_600_000;
-const tasks = [createPartitions, purgeChallenges, purgeEmailChanges, purgeSessions, purgeIdempotencyKeys, foldCounters];
+const tasks = [
+  createPartitions,
+  purgeChallenges,
+  purgeEmailChanges,
+  purgeSessions,
+  purgeIdempotencyKeys,
+  foldCounters,
+  purgeWebhookHistory,
+];
 
 /** Every node does it; twice does no harm. Returns how to stop. */
 export function keepHouse({ db, log }: { db: Database; log: Logger }): () => Promise<void> {

@@ -1,34 +1,75 @@
-/** The mail worker, in this thread or on one of its own: the half of the world that delivers. */
+/** The workers, in this thread or on one of its own: the half of the world that delivers letters and webhooks. */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
+import { recordAudit } from './audit/record.ts';
 import type { Config } from './config.ts';
 import type { Secrets } from './crypto/secrets.ts';
-import type { Database } from './database/database.ts';
+import { connectDatabase, type Database } from './database/database.ts';
+import { makeDkimKeyring } from './domains/dkim-keyring.ts';
+import { makeJournalFolder } from './emails/journal.ts';
 import { type MailWorker, startMailWorker } from './emails/worker.ts';
-import { PostgresQueue } from './queue/postgres.ts';
+import { openQueue } from './queue/open.ts';
+import { defaultTenantSlug } from './tenants/tenants.ts';
 import { SmtpTransport } from './transport/smtp.ts';
+import { version } from './version.ts';
+import { makeSender } from './webhooks/send.ts';
+import { makeTargetPolicy } from './webhooks/target.ts';
+import { startWebhookWorker } from './webhooks/worker.ts';
 
-/** The mail worker of this thread: takes due letters from the queue and delivers them. */
+/**
+ * The workers of this thread: one takes due letters from the queue and delivers them, the other calls webhooks.
+ * @param onQueueFault told what is wrong while letters go past the broker of QUEUE_URL, and `undefined` once it is well
+ */
 export function startWorker({
   config,
   db,
+  databaseUrl,
   secrets,
   log,
+  onQueueFault,
 }: {
   config: Config;
   db: Database;
+  databaseUrl: string;
   secrets: Secrets;
   log: Logger;
+  onQueueFault?: (fault: string | undefined) => void;
 }): MailWorker {
   const urls = config.smtpUrls.length > 0 ? config.smtpUrls : [`smtp://127.0.0.1:${config.inboxPort}`];
-  return startMailWorker({
-    db,
-    queue: new PostgresQueue({ db, log }),
-    transport: new SmtpTransport({ urls }),
+  const queue = openQueue({ db, log, url: config.queueUrl, onFault: onQueueFault });
+  const delivery = connectDatabase(databaseUrl, { max: 4, name: 'postern worker', byIndex: true });
+  const mail = startMailWorker({
+    db: delivery,
+    queue,
+    transport: new SmtpTransport({ urls, connections: config.smtpConnections }),
+    // While one letter of a connection waits for its reply, the next is on its way.
+    slots: 3 * config.smtpConnections,
     secrets,
     log,
+    dataDir: config.dataDir,
+    publicUrl: config.publicUrl,
+    // The operator's own domain, whose letters go out for every tenant.
+    findDkimKeys: makeDkimKeyring({
+      db,
+      secrets,
+      mailFrom: { address: config.mailFrom.address, tenantSlug: defaultTenantSlug },
+    }),
   });
+  queue.onWork(mail.wake);
+  const sender = makeSender({ policy: makeTargetPolicy(config), version });
+  const webhooks = startWebhookWorker({ db, secrets, log, sender, recordAudit });
+  return {
+    wake: () => {
+      queue.wake();
+      mail.wake();
+    },
+    stop: async () => {
+      // The queue at once too: what arrives from now on is for others.
+      await Promise.all([mail.stop(), queue.close(), webhooks.stop()]);
+      await delivery.end({ timeout: 5 });
+    },
+  };
 }
 
 /** What a worker thread needs to build its own corner of the world; it can only be handed plain data. */
@@ -37,6 +78,14 @@ export interface WorkerThreadData {
   databaseUrl: string;
   secretKeys: string[];
 }
+
+/** What a worker thread tells. */
+export interface WorkerThreadMessage {
+  queueFault: string | undefined;
+}
+
+// By itself the young generation grows to 96 MiB under the pieces of large letters, and stays there.
+const resourceLimits = { maxYoungGenerationSizeMb: 32 };
 
 /** Runs the mail worker on a thread of its own, so that rendering and SMTP never delay an HTTP answer. */
 export function startWorkerThread({
@@ -50,6 +99,8 @@ export function startWorkerThread({
   secretKeys: Buffer[];
   log: Logger;
 }) {
+  // Here, so that a folder that cannot be written ends the start, rather than the thread again and again.
+  makeJournalFolder(config.dataDir);
   const entry = new URL(`./worker-thread${extname(import.meta.url)}`, import.meta.url);
   const workerData: WorkerThreadData = {
     config,
@@ -58,8 +109,12 @@ export function startWorkerThread({
   };
   let stopping = false;
   let thread: Worker | undefined;
+  let queueFault: string | undefined;
   const launch = () => {
-    thread = new Worker(entry, { workerData });
+    thread = new Worker(entry, { workerData, resourceLimits });
+    thread.on('message', (message: WorkerThreadMessage) => {
+      queueFault = message.queueFault;
+    });
     thread.on('error', (error) => log.error({ err: error }, 'the mail worker failed'));
     thread.on('exit', (code) => {
       thread = undefined;
@@ -71,6 +126,8 @@ export function startWorkerThread({
   launch();
   return {
     wake: () => thread?.postMessage('wake'),
+    /** What is wrong with the broker of QUEUE_URL, if so. */
+    queueFault: () => queueFault,
     stop: async () => {
       stopping = true;
       // It may have failed just now; then there is nothing to wait for.

@@ -2,9 +2,11 @@
  * The only constructor. It builds the world once — database, secrets, mail, identity, HTTP — hands every part what it
  * uses, and takes it down again in the opposite order. Nothing else knows how the parts are joined.
  */
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { makeAuthenticateKey } from './api-keys/authenticate-key.ts';
+import { recordAudit } from './audit/record.ts';
 import type { Config } from './config.ts';
 import { makeTokenSigner, makeTokenVerifier } from './crypto/access-tokens.ts';
 import { makePasswordHasher, type PasswordHasher } from './crypto/passwords.ts';
@@ -14,19 +16,26 @@ import { loadSigningKeys } from './crypto/signing-keys.ts';
 import type { Database, Queryable, Transaction } from './database/database.ts';
 import { isMigrated, migrate } from './database/migrate.ts';
 import { type OpenDatabase, openDatabase } from './database/open.ts';
+import { makeLookUpTxt } from './domains/look-up.ts';
+import { domainRoutes } from './domains/routes.ts';
+import { rememberVerifiedDomains } from './domains/verified-domains.ts';
 import { makeAcceptor } from './emails/accept.ts';
-import { normalizeEmail, parseAddress } from './emails/address.ts';
+import { makeCountedAcceptor } from './emails/accept-letters.ts';
+import { normalizeEmail, parseAddress, parseDomain } from './emails/address.ts';
 import { anonymizeEmails } from './emails/anonymize.ts';
 import type { NewEmail } from './emails/email.ts';
 import { emailRoutes } from './emails/routes.ts';
+import { sendTemplate } from './emails/send-template.ts';
 import { statsRoutes } from './emails/stats-routes.ts';
 import { queueDepth } from './emails/store.ts';
 import { submitEmails } from './emails/submit.ts';
+import { unsubscribeRoutes } from './emails/unsubscribe-routes.ts';
+import { openUploads } from './emails/upload.ts';
 import { keepHouse } from './housekeeping.ts';
 import { makeNeeds } from './http/caller.ts';
 import { drain } from './http/drain.ts';
 import { firstCall, frontPageRoutes } from './http/front-page.ts';
-import { operationRoutes } from './http/operation.ts';
+import { Degraded, operationRoutes } from './http/operation.ts';
 import { type App, buildServer } from './http/server.ts';
 import { inboxRoutes } from './inbox/routes.ts';
 import { type Inbox, startInbox } from './inbox/smtp.ts';
@@ -39,10 +48,19 @@ import { startRevocations } from './sessions/revocations.ts';
 import { sessionRoutes } from './sessions/routes.ts';
 import { startWorker, startWorkerThread } from './start-worker.ts';
 import { suppressionRoutes } from './suppressions/routes.ts';
+import { makeWriteLetter } from './templates/own/write-letter.ts';
+import { templatePreviewRoutes } from './templates/preview-routes.ts';
+import { makeTemplateRenderer } from './templates/renderer.ts';
+import { templateRoutes } from './templates/routes.ts';
+import { templateVersionRoutes } from './templates/version-routes.ts';
+import { openQuotas } from './tenants/quotas.ts';
 import { ensureDefaultTenant, openTenantDirectory } from './tenants/tenants.ts';
 import { bootstrapAdmin } from './users/bootstrap.ts';
 import { userRoutes } from './users/routes.ts';
 import { version } from './version.ts';
+import { webhookBacklog } from './webhooks/lane-store.ts';
+import { webhookRoutes } from './webhooks/routes.ts';
+import { makeTargetPolicy } from './webhooks/target.ts';
 
 export type Role = 'all' | 'api' | 'worker';
 
@@ -71,7 +89,7 @@ export async function start({ config, role, log }: { config: Config; role: Role;
     for (const name of await migrate(db)) log.info(`applied migration ${name}`);
 
     if (role === 'worker') {
-      const worker = startWorker({ config, db, secrets, log });
+      const worker = startWorker({ config, db, databaseUrl: database.url, secrets, log });
       stops.push(worker.stop);
       log.info('worker ready');
       return { banner: '', stop };
@@ -85,7 +103,8 @@ export async function start({ config, role, log }: { config: Config; role: Role;
       role === 'all' ? startWorkerThread({ config: actual, databaseUrl: database.url, secretKeys, log }) : undefined;
     if (workers) stops.push(workers.stop);
     const wakeWorkers = () => workers?.wake();
-    const banner = await startHttp({ config: actual, database, secrets, log, inbox, wakeWorkers, stops });
+    const queueFault = config.queueUrl === undefined ? undefined : workers?.queueFault;
+    const banner = await startHttp({ config: actual, database, secrets, log, inbox, wakeWorkers, queueFault, stops });
     return { banner, stop };
   } catch (error) {
     await stop().catch((fault) => log.error({ err: fault }, 'could not clean up'));
@@ -100,12 +119,14 @@ interface HttpParts {
   log: Logger;
   inbox: Inbox | undefined;
   wakeWorkers: () => void;
+  /** Of the worker in this process, where it uses a broker. */
+  queueFault: (() => string | undefined) | undefined;
   stops: Stops;
 }
 
 /** Builds identity and the acceptance of mail, listens, and returns the banner. */
 async function startHttp(parts: HttpParts): Promise<string> {
-  const { config, database, log, inbox, stops } = parts;
+  const { config, database, log, inbox, queueFault, stops } = parts;
   const { db } = database;
   const world = await buildWorld(parts);
   await bootstrap(world, config);
@@ -118,13 +139,26 @@ async function startHttp(parts: HttpParts): Promise<string> {
     version,
     routes: [
       frontPageRoutes({ publicUrl: config.publicUrl, version, development: inbox !== undefined }),
-      operationRoutes({ checks: readinessChecks(db), isDraining: () => isDraining, gauges: [queueGauge(db)] }),
+      operationRoutes({
+        checks: readinessChecks(db, queueFault),
+        isDraining: () => isDraining,
+        gauges: [queueGauge(db), webhookGauge(db)],
+      }),
       userRoutes(world),
       sessionRoutes(world),
       oauthRoutes(world),
       emailRoutes(world),
       statsRoutes(world),
+      unsubscribeRoutes(world),
+      domainRoutes({ ...world, parseDomain, lookUpTxt: makeLookUpTxt(config.dnsServers) }),
+      templateRoutes(world),
+      templateVersionRoutes(world),
+      templatePreviewRoutes({
+        ...world,
+        sendTemplate: (tx, caller, letter) => sendTemplate(world, tx, caller, letter),
+      }),
       suppressionRoutes({ ...world, parseAddress, normalizeEmail }),
+      webhookRoutes({ ...world, recordAudit, targetPolicy: makeTargetPolicy(config) }),
       ...(inbox ? [inboxRoutes({ db })] : []),
     ],
   });
@@ -156,6 +190,9 @@ async function buildWorld({ config, database, secrets, log, wakeWorkers, stops }
   const authenticate = makeAuthenticate({ verifier, revocations, findTenant: tenants.findTenant, authenticateKey });
   const messageIdHost = new URL(publicUrl).hostname;
   const submit = (tx: Queryable, emails: NewEmail[]) => submitEmails({ secrets, messageIdHost }, tx, emails);
+  const quotas = openQuotas(db);
+  const templates = makeTemplateRenderer({ log });
+  stops.push(templates.close);
   const tokenWorld = { ...config, secrets, signer };
   return {
     ...config,
@@ -170,9 +207,15 @@ async function buildWorld({ config, database, secrets, log, wakeWorkers, stops }
     revocations,
     authenticate,
     needs: makeNeeds(authenticate),
+    verifiedDomains: rememberVerifiedDomains(db),
     submitEmails: submit,
     acceptEmail: makeAcceptor({ db, submitEmails: submit, wakeWorkers }),
+    acceptCounted: makeCountedAcceptor({ db, submitEmails: submit, quotas, wakeWorkers }),
+    quotas,
+    uploads: await openUploads(join(config.dataDir, 'spool')),
     wakeWorkers,
+    templates,
+    writeLetter: makeWriteLetter({ templates, log }),
     anonymizeEmails,
     endSessions: (tx: Transaction, userId: string, except?: string) => endSessions({ revocations }, tx, userId, except),
     openSession: (tx: Transaction, login: Parameters<typeof createSession>[2]) => createSession(tokenWorld, tx, login),
@@ -197,7 +240,7 @@ async function bootstrap(
   }
 }
 
-function readinessChecks(db: Database) {
+function readinessChecks(db: Database, queueFault: (() => string | undefined) | undefined) {
   return {
     database: async () => {
       await db`SELECT 1`;
@@ -205,6 +248,13 @@ function readinessChecks(db: Database) {
     migrations: async () => {
       if (!(await isMigrated(db))) throw new Error('the schema is older than this version');
     },
+    // Mail flows without the broker, so a balancer should go on sending requests here.
+    ...(queueFault && {
+      queue: async () => {
+        const fault = queueFault();
+        if (fault !== undefined) throw new Degraded(fault);
+      },
+    }),
   };
 }
 
@@ -218,6 +268,21 @@ function queueGauge(db: Database) {
         { labels: { lane, state: 'due' }, value: due },
         { labels: { lane, state: 'waiting' }, value: waiting },
       ]),
+  };
+}
+
+function webhookGauge(db: Database) {
+  return {
+    name: 'postern_webhook_queue_deliveries',
+    help: 'Webhook deliveries not at their end, by whether they are due or wait for their time',
+    labelNames: ['state'],
+    measure: async () => {
+      const { due, waiting } = await webhookBacklog(db);
+      return [
+        { labels: { state: 'due' }, value: due },
+        { labels: { state: 'waiting' }, value: waiting },
+      ];
+    },
   };
 }
 

@@ -5,6 +5,7 @@
  */
 import { newId } from '../crypto/ids.ts';
 import type { Queryable } from '../database/database.ts';
+import { isWebhookEvent, webhookEvents } from '../webhooks/events.ts';
 
 export type AuditType =
   | 'user.registered'
@@ -19,7 +20,17 @@ export type AuditType =
   | 'client.secret_rotated'
   | 'client.deleted'
   | 'api_key.created'
-  | 'api_key.revoked';
+  | 'api_key.revoked'
+  | 'suppression.unsubscribed'
+  | 'domain.created'
+  | 'domain.verified'
+  | 'domain.dkim_rotated'
+  | 'domain.deleted'
+  | 'webhook.created'
+  | 'webhook.updated'
+  | 'webhook.secret_rotated'
+  | 'webhook.disabled'
+  | 'webhook.deleted';
 
 export interface AuditEvent {
   tenantId: string;
@@ -34,17 +45,29 @@ export interface AuditEvent {
 
 /** Writes the record, in the caller's transaction. */
 export async function recordAudit(db: Queryable, event: AuditEvent): Promise<void> {
-  await auditInsert(db, event);
+  await db`WITH ${auditRecord(db, event)} SELECT`;
 }
 
 /**
- * The statement that writes the record, to be part of a larger one.
+ * Common table expressions that write the record, and the event for endpoints that asked for it, to be part of a larger
+ * statement.
  * @param from a CTE of that statement: the record is written once for each of its rows, so only if the fact was
  */
-export function auditInsert(db: Queryable, event: AuditEvent, from = db``) {
-  return db`
-    INSERT INTO audit_events (id, tenant_id, type, actor, user_id, ip, data)
-    SELECT ${newId()}::uuid, ${event.tenantId}::uuid, ${event.type}::text, ${event.actor ?? null}::text,
-           ${event.userId ?? null}::uuid, ${event.ip ?? null}::text, ${event.data ? db.json(event.data) : null}::jsonb
-    ${from}`;
+export function auditRecord(db: Queryable, event: AuditEvent, from = db``) {
+  const record = db`
+    audit_record AS (
+      INSERT INTO audit_events (id, tenant_id, type, actor, user_id, ip, data)
+      SELECT ${newId()}::uuid, ${event.tenantId}::uuid, ${event.type}::text, ${event.actor ?? null}::text,
+             ${event.userId ?? null}::uuid, ${event.ip ?? null}::text, ${event.data ? db.json(event.data) : null}::jsonb
+      ${from}
+      RETURNING tenant_id, type, at, user_id, data
+    )`;
+  return isWebhookEvent(event.type) ? db`${record}, ${db.unsafe(webhookEvents(recordedEvent(event)))}` : record;
+}
+
+/** Of a user's event endpoints get no detail: it may say from where, or name a session. */
+function recordedEvent({ type }: AuditEvent): string {
+  const data = type.startsWith('user.') ? 'NULL::jsonb' : 'data';
+  return `SELECT tenant_id, type, at, NULL::uuid AS email_id, NULL::text AS recipient, user_id, ${data} AS data
+          FROM audit_record`;
 }

@@ -5,6 +5,7 @@ import { type Config, ConfigError, loadConfig, unusedSettings } from '../config.
 import { isMigrated } from '../database/migrate.ts';
 import { openDatabase } from '../database/open.ts';
 import { makeLogger } from '../log.ts';
+import { brokerOf } from '../queue/open.ts';
 import { verifySmtp } from '../transport/verify.ts';
 import type { Command } from './command.ts';
 
@@ -57,6 +58,7 @@ async function examine(): Promise<Finding[]> {
     await checkDataDir(config),
     ...(await checkDatabase(config)),
     await checkPort(config),
+    ...(await checkQueue(config)),
     ...(await checkMail(config)),
   ];
 }
@@ -140,6 +142,19 @@ async function checkPort({ port, host, publicUrl }: Config): Promise<Finding> {
   );
   if (isOurs) return { what, state: 'ok', found: `a Postern answers on ${port} (${publicUrl})` };
   return { what, state: 'fault', found: `another program listens on ${port}`, advice: 'Stop it or set PORT.' };
+}
+
+async function checkQueue({ queueUrl }: Config): Promise<Finding[]> {
+  if (queueUrl === undefined) return [];
+  const what = 'QUEUE_URL';
+  const broker = brokerOf(queueUrl);
+  try {
+    await broker.check();
+    return [{ what, state: 'ok', found: `${broker.name} answers` }];
+  } catch (error) {
+    const advice = 'Check host, port, name and password; until then letters go over PostgreSQL.';
+    return [{ what, state: 'fault', found: `${broker.name}: ${reason(error)}`, advice }];
+  }
 }
 
 async function checkMail(config: Config): Promise<Finding[]> {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { isStartedByNpm, loadConfig, unusedSettings } from '../config.ts';
 import { makeLogger } from '../log.ts';
-import { type Role, start } from '../start.ts';
+import type { Role } from '../start.ts';
 import { type Command, textOption, UsageError } from './command.ts';
 
 const roles: readonly Role[] = ['all', 'api', 'worker'];
@@ -25,6 +25,8 @@ export const startCommand: Command = {
     for (const note of unusedSettings(config)) log.warn(note);
     // A signal must be heard from the first moment: what it interrupts is then stopped as soon as it stands.
     const stopAsked = stopSignal();
+    // Most of the code there is, which no other command needs.
+    const { start } = await import('../start.ts');
     const running = await start({ config, role, log });
     if (running.banner) process.stdout.write(running.banner);
     log.info(`stopping: ${await stopAsked}`);

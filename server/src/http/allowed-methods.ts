@@ -4,8 +4,6 @@ import type { App } from './server.ts';
 export function rememberMethods(app: App): (path: string) => string[] {
   const routes = new Map<string, { pattern: RegExp; methods: Set<string> }>();
   app.addHook('onRoute', ({ url, method }) => {
-    // The one route that takes every path belongs to CORS; it says nothing about what is there.
-    if (url === '*') return;
     const known = routes.get(url) ?? { pattern: patternOf(url), methods: new Set() };
     for (const one of [method].flat()) known.methods.add(one);
     routes.set(url, known);

@@ -2,6 +2,7 @@
  * `Idempotency-Key`: the same key and body within 24 h get the first answer again. The key is written in the
  * transaction of the work itself, so that a crash between commit and reply still leaves exactly one result.
  */
+import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { Secrets } from '../crypto/secrets.ts';
@@ -30,6 +31,14 @@ interface StoredKey {
   response_sealed: Uint8Array;
 }
 
+/** What makes a request the same as another, where its route and body alone do not say. */
+export interface RequestIdentity {
+  /** One name for all the paths of a call; the route when absent. */
+  operation?: string;
+  /** Strings that were taken out of the body while it was read, by what stands for them there. */
+  taken?: ReadonlyMap<string, { identity: string }>;
+}
+
 /**
  * Runs `work` in a transaction and sends its answer; with an Idempotency-Key, at most once.
  *
@@ -42,6 +51,7 @@ export async function answerOnce(
   reply: FastifyReply,
   tenantId: string,
   work: (tx: Transaction) => Promise<Answer>,
+  { operation = `${request.method} ${request.routeOptions.url}`, taken = new Map() }: RequestIdentity = {},
 ): Promise<FastifyReply> {
   const key = idempotencyKey(request);
   if (key === undefined) {
@@ -49,10 +59,7 @@ export async function answerOnce(
     return sendAnswer(reply, answer as Answer);
   }
   // An HMAC, not a bare hash: the body may hold a password, which a dump of hashes would let anyone guess at speed.
-  const hashes = secrets.hmacs(
-    'idempotency',
-    `${request.method} ${request.routeOptions.url}\n${JSON.stringify(request.body)}`,
-  );
+  const hashes = secrets.hmacs('idempotency', `${operation}\n${canonical(request.body, taken)}`);
   const replay = (stored: StoredKey) => {
     if (!hashes.some((hash) => hash.equals(stored.request_hash))) {
       throw keyReused({ detail: 'Use a new key for a new request; repeat the same body with the same key.' });
@@ -80,6 +87,26 @@ export async function answerOnce(
   });
   if ('stored' in outcome) return replay(outcome.stored as StoredKey);
   return sendAnswer(reply, outcome.answer as Answer);
+}
+
+/**
+ * How a string of a body counts: as it is, or as its SHA-256 (hex) where it is long, so that it makes no difference
+ * whether it was ever in memory as a whole.
+ * @param start at least its first 1,025 characters
+ */
+export function identityOf(start: string, sha256: () => string): string {
+  return start.length <= 1_024 ? JSON.stringify(start) : sha256();
+}
+
+/** JSON with its keys in order: the same for bodies that say the same. */
+function canonical(value: unknown, taken: NonNullable<RequestIdentity['taken']>): string {
+  if (typeof value === 'string') {
+    return taken.get(value)?.identity ?? identityOf(value, () => createHash('sha256').update(value).digest('hex'));
+  }
+  if (Array.isArray(value)) return `[${value.map((item) => canonical(item, taken)).join()}]`;
+  if (typeof value !== 'object' || value === null) return String(value);
+  const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${members.map(([key, item]) => `${JSON.stringify(key)}:${canonical(item, taken)}`).join()}}`;
 }
 
 /** @throws invalidRequest when there is a key but not a usable one */

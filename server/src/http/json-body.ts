@@ -4,7 +4,7 @@ import { defineError } from '../errors.ts';
 
 export const malformedJson = defineError('http.malformed_json', 400, 'The body is not JSON');
 
-const maxDepth = 64;
+export const maxDepth = 64;
 
 /** @throws malformedJson */
 export function parseJsonBody(body: Buffer): unknown {

@@ -10,9 +10,17 @@ const duration = new Histogram({
 
 /** Counts and times every request by route, never by path: a path may hold an id. */
 export function observeRequests(app: App): void {
+  // What `labels` looks up by hashing every label, kept by the route's own options.
+  const series = new Map<string, ReturnType<typeof duration.labels>>();
   app.addHook('onResponse', (request, reply, done) => {
-    const route = request.routeOptions.url ?? 'unknown';
-    duration.labels(request.method, route, String(reply.statusCode)).observe(reply.elapsedTime / 1000);
+    const { method, routeOptions } = request;
+    const key = `${method} ${reply.statusCode} ${routeOptions.url ?? 'unknown'}`;
+    let one = series.get(key);
+    if (!one) {
+      one = duration.labels(method, routeOptions.url ?? 'unknown', String(reply.statusCode));
+      series.set(key, one);
+    }
+    one.observe(reply.elapsedTime / 1000);
     done();
   });
 }

@@ -1,10 +1,10 @@
 /** What orchestrators and Prometheus ask: `/livez`, `/readyz`, `/metrics`. */
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import { Type } from 'typebox';
+import { type Static, Type } from 'typebox';
 import { metrics } from './metrics.ts';
 import type { App, Routes } from './server.ts';
 
-/** Resolves when the dependency works; throws otherwise. */
+/** Resolves when the dependency works; throws otherwise, `Degraded` where the service goes on without it. */
 export type Check = () => Promise<void>;
 
 /** A value that is asked for when Prometheus scrapes. */
@@ -14,6 +14,9 @@ export interface MeasuredGauge {
   labelNames?: string[];
   measure: () => Promise<{ labels?: Record<string, string>; value: number }[]>;
 }
+
+/** Names what is wrong, in words that may be shown to anyone; whoever found it has logged it. */
+export class Degraded extends Error {}
 
 interface Operation {
   /** By the name `/readyz` shows. */
@@ -40,7 +43,12 @@ export function operationRoutes({ checks, isDraining = () => false, gauges = [] 
 
 const Outcome = Type.Object({ ok: Type.Boolean(), error: Type.Optional(Type.String()) });
 const Readiness = Type.Object({
-  status: Type.Union([Type.Literal('ready'), Type.Literal('unavailable'), Type.Literal('draining')]),
+  status: Type.Union([
+    Type.Literal('ready'),
+    Type.Literal('degraded'),
+    Type.Literal('unavailable'),
+    Type.Literal('draining'),
+  ]),
   checks: Type.Record(Type.String(), Outcome),
 });
 
@@ -58,26 +66,32 @@ function addHealth(app: App, checks: Record<string, Check>, isDraining: () => bo
     response: { 200: Readiness, 503: Readiness },
   };
   app.get('/readyz', { schema: ready }, async (request, reply) => {
+    const found = { degraded: false, unavailable: false };
     const outcomes = await Promise.all(
-      Object.entries(checks).map(async ([name, check]) => {
+      Object.entries(checks).map(async ([name, check]): Promise<[string, Static<typeof Outcome>]> => {
         try {
           await withDeadline(check());
-          return [name, { ok: true }] as const;
+          return [name, { ok: true }];
         } catch (error) {
-          request.log.warn({ err: error }, `not ready: ${name}`);
-          return [name, { ok: false, error: reasonOf(error) }] as const;
+          if (error instanceof Degraded) {
+            found.degraded = true;
+          } else {
+            found.unavailable = true;
+            request.log.warn({ err: error }, `not ready: ${name}`);
+          }
+          return [name, { ok: false, error: reasonOf(error) }];
         }
       }),
     );
-    const ok = outcomes.every(([, outcome]) => outcome.ok);
-    const status = isDraining() ? 'draining' : ok ? 'ready' : 'unavailable';
-    return reply.code(status === 'ready' ? 200 : 503).send({ status, checks: Object.fromEntries(outcomes) });
+    const serving = found.degraded ? 'degraded' : 'ready';
+    const status = isDraining() ? 'draining' : found.unavailable ? 'unavailable' : serving;
+    return reply.code(status === serving ? 200 : 503).send({ status, checks: Object.fromEntries(outcomes) });
   });
 }
 
 /** Says the kind of fault only: a message may name hosts, and this page is open to all. The log has the rest. */
 function reasonOf(error: unknown): string {
-  if (error instanceof TimeoutError) return error.message;
+  if (error instanceof TimeoutError || error instanceof Degraded) return error.message;
   return error instanceof Error && 'code' in error ? `failed (${error.code})` : 'failed';
 }
 

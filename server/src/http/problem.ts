@@ -3,22 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
-import { Type } from 'typebox';
 import { isUnavailable } from '../database/database.ts';
 import { defineError, PosternError } from '../errors.ts';
-
-export const Problem = Type.Object(
-  {
-    type: Type.String({ description: 'URN of the error code' }),
-    title: Type.String(),
-    status: Type.Integer(),
-    detail: Type.Optional(Type.String()),
-    code: Type.String({ description: 'Stable and dotted; rely on this' }),
-    request_id: Type.String(),
-    errors: Type.Optional(Type.Array(Type.Object({ path: Type.String(), message: Type.String() }))),
-  },
-  { $id: 'Problem' },
-);
 
 export const invalidRequest = defineError('http.invalid_request', 400, 'The request is not valid');
 export const notFound = defineError('http.not_found', 404, 'There is nothing here');
@@ -68,7 +54,8 @@ export function toPosternError(error: unknown): PosternError {
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const problem = toPosternError(error);
   // That the database is away is said once, by those who wait for it, not once a request.
-  if (problem.status >= 500 && problem.code !== databaseCode) request.log.error({ err: error }, problem.title);
+  if (problem.status >= 500 && problem.code !== databaseCode)
+    request.log.error({ err: error, reqId: request.id }, problem.title);
   const { retryAfterSeconds, headers } = problem.details;
   if (retryAfterSeconds !== undefined) reply.header('Retry-After', String(Math.max(1, Math.ceil(retryAfterSeconds))));
   if (problem.status === 401) reply.header('WWW-Authenticate', 'Bearer');

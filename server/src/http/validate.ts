@@ -1,5 +1,5 @@
 /** Checks requests against the routes' TypeBox schemas and names every faulty field. Nothing is dropped or bent to fit. */
-import type { FastifySchemaCompiler } from 'fastify';
+import type { FastifyRequest, FastifySchemaCompiler } from 'fastify';
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { Settings } from 'typebox/system';
@@ -10,22 +10,33 @@ Settings.Set({ maxErrors: 20 });
 
 export const compileValidator: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
   const check = Compile(schema);
+  const numbers = httpPart === 'body' ? [] : integersOf(schema);
   return (input: unknown) => {
-    const value = httpPart === 'body' ? input : readNumbers(schema, input);
+    const value = readNumbers(numbers, input);
     if (check.Check(value)) return { value };
     return { error: invalidRequest({ ...describe(check.Errors(value), httpPart) }) };
   };
 };
 
+function integersOf(schema: TSchema): string[] {
+  if (!('properties' in schema)) return [];
+  const properties = Object.entries(schema.properties as Record<string, { type?: string }>);
+  return properties.filter(([, { type }]) => type === 'integer').map(([name]) => name);
+}
+
+/** For `preValidation`: a body that may be absent is an empty object to its schema. */
+export async function noBodyIsEmpty(request: FastifyRequest): Promise<void> {
+  request.body ??= {};
+}
+
 /**
  * Query strings are text by nature, so whole numbers are read out of them; bodies say what they mean. TypeBox's own
  * conversion would bend `1.5` and `0x10` to fit.
  */
-function readNumbers(schema: TSchema, input: unknown): unknown {
-  if (!('properties' in schema) || typeof input !== 'object' || input === null) return input;
-  const properties = schema.properties as Record<string, { type?: string }>;
+function readNumbers(names: string[], input: unknown): unknown {
+  if (names.length === 0 || typeof input !== 'object' || input === null) return input;
   const read = ([name, value]: [string, unknown]) => {
-    const isNumber = properties[name]?.type === 'integer' && typeof value === 'string' && /^-?\d{1,15}$/.test(value);
+    const isNumber = names.includes(name) && typeof value === 'string' && /^-?\d{1,15}$/.test(value);
     return [name, isNumber ? Number(value) : value];
   };
   return Object.fromEntries(Object.entries(input).map(read));

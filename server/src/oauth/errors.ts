@@ -27,7 +27,7 @@ export class OAuthError extends Error {
 
 export function sendOAuthError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const { status, error, description, retryAfterSeconds } = toAnswer(thrown);
-  if (status >= 500) request.log.error({ err: thrown }, description);
+  if (status >= 500) request.log.error({ err: thrown, reqId: request.id }, description);
   reply.headers({ 'Cache-Control': 'no-store', Pragma: 'no-cache' });
   if (status === 401) reply.header('WWW-Authenticate', 'Basic realm="postern", charset="UTF-8"');
   if (retryAfterSeconds !== undefined) reply.header('Retry-After', String(Math.max(1, Math.ceil(retryAfterSeconds))));

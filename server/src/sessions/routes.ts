@@ -5,6 +5,7 @@ import { GivenPassword } from '../crypto/passwords.ts';
 import { type Caller, callerOf, type Needs } from '../http/caller.ts';
 import { invalidRequest } from '../http/problem.ts';
 import type { Routes } from '../http/server.ts';
+import { noBodyIsEmpty } from '../http/validate.ts';
 import { namedTenant, type TenantDirectory } from '../tenants/tenants.ts';
 import { usersOnly } from '../users/errors.ts';
 import { originOf, presentUser, UserAnswer } from '../users/user.ts';
@@ -187,9 +188,4 @@ function userCaller(request: FastifyRequest): Caller {
   const caller = callerOf(request);
   if (caller.kind !== 'user') throw usersOnly({ detail: 'A client has no sessions; its tokens end by themselves.' });
   return caller;
-}
-
-/** A body that may be absent is an empty object to its schema. */
-async function noBodyIsEmpty(request: FastifyRequest): Promise<void> {
-  request.body ??= {};
 }

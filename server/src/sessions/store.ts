@@ -1,4 +1,4 @@
-import { type AuditEvent, auditInsert } from '../audit/record.ts';
+import { type AuditEvent, auditRecord } from '../audit/record.ts';
 import type { Queryable } from '../database/database.ts';
 import type { LiveSession } from './session.ts';
 
@@ -38,7 +38,7 @@ export async function insertSession(
     FROM (SELECT id FROM users
           WHERE id = ${session.userId} AND password_hash IS NOT DISTINCT FROM ${session.passwordHash} FOR SHARE) u
     RETURNING ${liveColumns(db)}),
-    noted AS (${auditInsert(db, audit, db`FROM made`)})
+    ${auditRecord(db, audit, db`FROM made`)}
     SELECT * FROM made`;
   return row;
 }
@@ -182,9 +182,10 @@ export async function revocationsSince(
   };
 }
 
-export async function anyRevoked(db: Queryable, subjects: readonly string[]): Promise<boolean> {
-  const rows = await db`SELECT FROM revocations WHERE subject = ANY(${subjects as string[]}::text[]) LIMIT 1`;
-  return rows.length > 0;
+export async function whichRevoked(db: Queryable, subjects: readonly string[]): Promise<string[]> {
+  const rows = await db<{ subject: string }[]>`
+    SELECT DISTINCT subject FROM revocations WHERE subject = ANY(${subjects as string[]}::text[])`;
+  return rows.map(({ subject }) => subject);
 }
 
 export async function purgeRevocations(db: Queryable): Promise<void> {

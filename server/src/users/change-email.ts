@@ -9,7 +9,7 @@ import type { NewEmail } from '../emails/email.ts';
 import type { Caller } from '../http/caller.ts';
 import { putEmailChange } from './email-change-store.ts';
 import { invalidCredentials } from './errors.ts';
-import { addressTakenLetter } from './mails.ts';
+import { noticeLetter } from './mails.ts';
 import { findUserByEmail, findUserById, lockUser } from './store.ts';
 import { type Address, invalidField, readEmail, type User } from './user.ts';
 import type { LetterWorld } from './verify-email.ts';
@@ -71,7 +71,8 @@ async function writeLetters(world: ChangeWorld, tx: Transaction, asker: User, ad
   if (!toNew) throw new Error('The new address has no challenge.');
   const letters = [await letterToNew(world, tx, user, address, toNew)];
   if (old && toOld) {
-    letters.push(oldAddressLetter(world, { tenantId, userId, address: old.email, newAddress: address.email }, toOld));
+    const to = { tenantId, userId, address: old.email, newAddress: address.email };
+    letters.push(await oldAddressLetter(world, tx, to, toOld));
   }
   const agreeing = old && toOld && { emailNormalized: old.emailNormalized, challengeId: toOld.id };
   await putEmailChange(tx, { userId, tenantId, ...address, newChallengeId: toNew.id, old: agreeing });
@@ -108,8 +109,8 @@ async function letterToNew(
   challenge: IssuedChallenge,
 ): Promise<NewEmail> {
   const owner = await findUserByEmail(tx, tenantId, emailNormalized);
-  if (owner?.email) return addressTakenLetter(world, { ...owner, email: owner.email });
-  return newAddressLetter(world, { tenantId, userId, address: email }, challenge);
+  if (owner?.email) return noticeLetter(world, tx, { ...owner, email: owner.email }, 'postern.address_taken');
+  return newAddressLetter(world, tx, { tenantId, userId, address: email }, challenge);
 }
 
 function wrongPassword() {

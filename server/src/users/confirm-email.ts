@@ -9,7 +9,7 @@ import type { Caller } from '../http/caller.ts';
 import type { ChangeWorld } from './change-email.ts';
 import { confirmEmailChange, dropEmailChange, type EmailChange, findEmailChange } from './email-change-store.ts';
 import { alreadyRegistered } from './errors.ts';
-import { emailChangedLetter } from './mails.ts';
+import { noticeLetter } from './mails.ts';
 import { lockUser, replaceEmail } from './store.ts';
 import type { User } from './user.ts';
 
@@ -101,5 +101,6 @@ async function completeChange(world: ChangeWorld, tx: Transaction, user: User, c
   }
   await dropEmailChange(tx, userId);
   await recordAudit(tx, { tenantId, type: 'user.email_changed', actor: `user:${userId}`, userId });
-  if (email !== null) await world.submitEmails(tx, [emailChangedLetter(world, { ...user, email })]);
+  if (email === null) return;
+  await world.submitEmails(tx, [await noticeLetter(world, tx, { ...user, email }, 'postern.email_changed')]);
 }

@@ -2,11 +2,12 @@
 import { Type } from 'typebox';
 import { GivenPassword } from '../crypto/passwords.ts';
 import { callerOf, requireScope } from '../http/caller.ts';
+import { buttonPage, sendFault, sendOutcome, wantsPage } from '../http/link-page.ts';
 import { invalidRequest } from '../http/problem.ts';
 import type { Routes } from '../http/server.ts';
+import { inLanguagesOf } from '../templates/languages.ts';
 import { requestEmailChange } from './change-email.ts';
 import { confirmByCode, confirmByLink } from './confirm-email.ts';
-import { buttonPage, sendFault, sendOutcome, wantsPage } from './link-page.ts';
 import type { UserWorld } from './routes.ts';
 import { userCaller } from './user.ts';
 
@@ -41,7 +42,7 @@ export function emailChangeRoutes(world: UserWorld): Routes {
         },
       },
       async (request, reply) => {
-        await requestEmailChange(world, userCaller(callerOf(request)), request.body);
+        await requestEmailChange(inLanguagesOf(request, world), userCaller(callerOf(request)), request.body);
         return reply
           .code(202)
           .send({ message: 'Letters are on their way. The address changes once each is confirmed.' });
@@ -85,7 +86,7 @@ export function emailChangeRoutes(world: UserWorld): Routes {
       async (request, reply) => {
         const asPage = wantsPage(request);
         try {
-          const isDone = await confirm(world, request.headers.authorization, request.body);
+          const isDone = await confirm(inLanguagesOf(request, world), request.headers.authorization, request.body);
           return asPage ? sendOutcome(reply, isDone ? done : halfway) : reply.code(204).send(null);
         } catch (error) {
           if (asPage) return sendFault(reply, error);

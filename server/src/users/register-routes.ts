@@ -2,9 +2,11 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { Token } from '../crypto/access-tokens.ts';
 import { NewPassword } from '../crypto/passwords.ts';
+import type { Transaction } from '../database/database.ts';
 import { type Caller, requireScope } from '../http/caller.ts';
 import { type Answer, answerOnce, IdempotencyHeaders } from '../http/idempotency.ts';
 import type { Routes } from '../http/server.ts';
+import { inLanguagesOf } from '../templates/languages.ts';
 import { unknownTenant } from '../tenants/errors.ts';
 import { namedTenant, type Tenant } from '../tenants/tenants.ts';
 import { registrationClosed } from './errors.ts';
@@ -117,10 +119,11 @@ async function registerByMode(world: UserWorld, request: FastifyRequest, reply: 
   if (world.registration === 'open') return registerOpenly(world, request, reply, call);
   const newUser = await prepareUser(world, call.tenant.id, call.registration);
   let wroteLetter = false;
-  await answerOnce(world, request, reply, call.tenant.id, async (tx) => {
-    wroteLetter = await registerPrivately(world, tx, newUser, { ip: request.ip });
+  const work = async (tx: Transaction) => {
+    wroteLetter = await registerPrivately(inLanguagesOf(request, world), tx, newUser, { ip: request.ip });
     return accepted;
-  });
+  };
+  await answerOnce(world, request, reply, call.tenant.id, work, operationOf(call));
   if (wroteLetter) world.wakeWorkers();
   return reply;
 }
@@ -130,15 +133,24 @@ async function registerOpenly(world: UserWorld, request: FastifyRequest, reply: 
   const newUser = await prepareUser(world, tenant.id, registration);
   const origin = originOf(request);
   let wroteLetter = false;
-  await answerOnce(world, request, reply, tenant.id, async (tx) => {
-    const done = await register(world, tx, newUser, { ip: origin.ip, ...(actor === undefined ? {} : { actor }) });
+  const work = async (tx: Transaction) => {
+    const done = await register(inLanguagesOf(request, world), tx, newUser, {
+      ip: origin.ip,
+      ...(actor === undefined ? {} : { actor }),
+    });
     wroteLetter = done.wroteLetter;
     const user = presentUser(done.user, tenant.slug);
     if (!logIn) return { status: 201, body: { user } };
     return { status: 201, body: { user, token: await world.openSession(tx, { user: done.user, tenant, origin }) } };
-  });
+  };
+  await answerOnce(world, request, reply, tenant.id, work, operationOf(call));
   if (wroteLetter) world.wakeWorkers();
   return reply;
+}
+
+/** `/register` is another name of `/auth/register`; `POST /users` is another call. */
+function operationOf({ logIn }: Call) {
+  return { operation: logIn ? 'POST /auth/register' : 'POST /users' };
 }
 
 /** The credential's own tenant; naming another is naming one that does not exist. */

@@ -5,7 +5,7 @@ import { isUsablePassword, type PasswordHasher } from '../crypto/passwords.ts';
 import type { Queryable, Transaction } from '../database/database.ts';
 import { PosternError } from '../errors.ts';
 import { alreadyRegistered } from './errors.ts';
-import { alreadyRegisteredLetter } from './mails.ts';
+import { noticeLetter } from './mails.ts';
 import { findUserByEmail, findUserByUsername, insertUser, type NewUser } from './store.ts';
 import { invalidField, readEmail, readUsername, type User } from './user.ts';
 import { type LetterWorld, sendVerification } from './verify-email.ts';
@@ -116,7 +116,7 @@ async function tellOwner(world: LetterWorld, tx: Transaction, owner: User): Prom
   if (email === null || emailNormalized === null) return false;
   // Counts as one of the address's letters: otherwise this call fills somebody's mailbox.
   if (!(await takeLetter(tx, newId(), { tenantId, emailNormalized }))) return false;
-  await world.submitEmails(tx, [alreadyRegisteredLetter(world, { ...owner, email })]);
+  await world.submitEmails(tx, [await noticeLetter(world, tx, { ...owner, email }, 'postern.already_registered')]);
   return true;
 }
 

@@ -1,25 +1,22 @@
 import { recordAudit } from '../audit/record.ts';
-import type { ChallengeTimes } from '../challenges/challenge.ts';
 import { codeExpired } from '../challenges/errors.ts';
 import { issueChallenge } from '../challenges/issue.ts';
-import { verificationLetter } from '../challenges/mails.ts';
+import { type LetterSettings, verificationLetter } from '../challenges/mails.ts';
 import { redeemCode, redeemLink } from '../challenges/redeem.ts';
 import { takeLetter } from '../challenges/store.ts';
 import { newId } from '../crypto/ids.ts';
 import type { PasswordHasher } from '../crypto/passwords.ts';
 import type { Secrets } from '../crypto/secrets.ts';
 import type { Database, Queryable, Transaction } from '../database/database.ts';
-import type { Mailbox, NewEmail } from '../emails/email.ts';
+import type { NewEmail } from '../emails/email.ts';
 import { checkPassword, type LoginName } from './check-password.ts';
 import { invalidCredentials } from './errors.ts';
 import { findUserByEmail, markVerified } from './store.ts';
 import type { User } from './user.ts';
 
 /** What writing a letter takes. */
-export interface LetterWorld extends ChallengeTimes {
+export interface LetterWorld extends LetterSettings {
   secrets: Secrets;
-  mailFrom: Mailbox;
-  publicUrl: string;
   submitEmails: (db: Queryable, emails: NewEmail[]) => Promise<unknown>;
 }
 
@@ -33,7 +30,7 @@ export async function sendVerification(world: LetterWorld, tx: Transaction, user
   if (email === null || emailNormalized === null || user.emailVerifiedAt !== null) return false;
   const challenge = await issueChallenge(world, tx, { tenantId, userId, purpose: 'verify_email', emailNormalized });
   if (!challenge) return false;
-  await world.submitEmails(tx, [verificationLetter(world, { tenantId, userId, address: email }, challenge)]);
+  await world.submitEmails(tx, [await verificationLetter(world, tx, { tenantId, userId, address: email }, challenge)]);
   return true;
 }
 

@@ -2,12 +2,13 @@
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { basicCredential } from '../http/caller.ts';
+import { buttonPage, sendFault, sendOutcome, wantsPage } from '../http/link-page.ts';
 import { invalidRequest } from '../http/problem.ts';
 import type { Routes } from '../http/server.ts';
+import { inLanguagesOf } from '../templates/languages.ts';
 import { namedTenant } from '../tenants/tenants.ts';
 import { toLoginName } from './check-password.ts';
 import { invalidCredentials } from './errors.ts';
-import { buttonPage, sendFault, sendOutcome, wantsPage } from './link-page.ts';
 import type { UserWorld } from './routes.ts';
 import { presentUser, readEmail, type User, UserAnswer } from './user.ts';
 import { basicChallenge, resendVerification, verifyByCode, verifyByLink } from './verify-email.ts';
@@ -97,7 +98,7 @@ export function verifyRoutes(world: UserWorld): Routes {
         const { email, server } = request.body;
         const { emailNormalized } = readEmail(email);
         const tenant = await world.resolveTenant(namedTenant(request.headers['postern-tenant'], server));
-        await resendVerification(world, tenant.id, emailNormalized);
+        await resendVerification(inLanguagesOf(request, world), tenant.id, emailNormalized);
         return reply.code(202).send({ message: 'If this address waits to be verified, a letter is on its way.' });
       },
     );

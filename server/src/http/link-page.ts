@@ -1,7 +1,7 @@
 /** The pages around a link from a letter: one with a button, and what its press has come to. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { PosternError } from '../errors.ts';
-import { html, page } from '../http/page.ts';
+import { html, page } from './page.ts';
 
 /**
  * What a link opens. Mail scanners open every link, so it changes nothing: only its button, a POST to `action`, does.
