@@ -11,16 +11,19 @@ const src = fileURLToPath(new URL('../src', import.meta.url));
 const features: Record<string, string[]> = {
   oauth: ['sessions', 'users', 'challenges', 'emails', 'tenants', 'audit'],
   sessions: ['users', 'challenges', 'emails', 'tenants', 'audit'],
-  users: ['challenges', 'emails', 'tenants', 'audit'],
-  challenges: ['emails', 'tenants', 'audit'],
-  emails: ['suppressions', 'tenants', 'audit'],
+  users: ['challenges', 'emails', 'templates', 'tenants', 'audit'],
+  challenges: ['emails', 'templates', 'tenants', 'audit'],
+  emails: ['templates', 'domains', 'suppressions', 'webhooks', 'tenants', 'audit'],
+  templates: [],
+  domains: ['audit'],
   suppressions: [],
   inbox: [],
   'api-keys': ['tenants', 'audit'],
   tenants: ['audit'],
-  audit: [],
+  audit: ['webhooks'],
+  webhooks: [],
 };
-const foundations = ['http', 'crypto', 'database', 'queue', 'transport', 'errors.ts', 'settings.ts'];
+const foundations = ['http', 'crypto', 'mime', 'database', 'queue', 'transport', 'errors.ts', 'settings.ts'];
 /** What of these two folders a feature may know: the interface, never a backend. */
 const interfaces = ['database/database.ts', 'queue/queue.ts', 'transport/transport.ts'];
 

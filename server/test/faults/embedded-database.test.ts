@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { tokenOf } from '../support/judge.ts';
 import { type Postern, startPostern } from '../support/start-postern.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -33,7 +34,7 @@ describe('the embedded PostgreSQL', () => {
     assert.equal((await postern.call('GET', '/readyz')).status, 200);
   });
 
-  it('is adopted by the next start after kill -9, with every acknowledged row', async () => {
+  it('F19 is adopted by the next start after kill -9, with every acknowledged row', async () => {
     const acknowledged: string[] = [];
     const registering = (async () => {
       for (let i = 0; ; i++) {
@@ -52,7 +53,7 @@ describe('the embedded PostgreSQL', () => {
     for (const username of acknowledged) assert.equal((await login(username)).status, 200, username);
   });
 
-  it('is started again when it is killed, and answers are 503 meanwhile', async () => {
+  it('F5 is started again when it is killed, and answers are 503 meanwhile', async () => {
     const pid = await serverPid(postern.dataDir);
     assert.ok(pid);
     process.kill(pid, 'SIGKILL');
@@ -70,13 +71,46 @@ describe('the embedded PostgreSQL', () => {
     for (const status of statuses) assert.ok(status === 200 || status === 503, `answered ${status}`);
   });
 
-  it('keeps every acknowledged row when both are killed', async () => {
+  it('F19 keeps every acknowledged row when both are killed', async () => {
     assert.equal((await register('last')).status, 201);
     const pid = await serverPid(postern.dataDir);
     await postern.kill();
     if (pid) process.kill(pid, 'SIGKILL');
     postern = await postern.restart();
     assert.equal((await login('last')).status, 200);
+  });
+
+  it('F19 keeps every acknowledged letter through twenty kill -9', async () => {
+    const token = await tokenOf(postern);
+    const acknowledged: string[] = [];
+    let isOver = false;
+    const client = async () => {
+      while (!isOver) {
+        const json = { to: 'a@example.com', subject: 'x', scheduled_at: new Date(Date.now() + 86_400_000) };
+        const { status, body } = await postern.call('POST', '/emails', { token, json });
+        if (status === 202) acknowledged.push(body.id);
+        else assert.equal(status, 503);
+      }
+    };
+    const clients = Promise.all([client(), client(), client()]);
+    let last: number | undefined;
+    for (let i = 0; i < 20; i++) {
+      const before = acknowledged.length;
+      // Each kill finds letters that were acknowledged since the one before.
+      await waitFor(() => acknowledged.length > before + 3, { what: 'letters', detail: postern.output });
+      last = await waitFor(async () => serverPid(postern.dataDir).then((pid) => pid !== last && pid), {
+        what: 'the database',
+      });
+      process.kill(last, 'SIGKILL');
+    }
+    await waitFor(async () => (await postern.call('GET', '/readyz')).status === 200, {
+      what: 'the database to be back',
+    });
+    isOver = true;
+    await clients;
+    for (const id of acknowledged) {
+      assert.equal((await postern.call('GET', `/emails/${id}`, { token })).body.status, 'scheduled');
+    }
   });
 
   it('stops with its parent on SIGTERM, which exits 0', async () => {

@@ -1,78 +1,167 @@
-/** Workers that die, freeze and leave while letters are on their way. */
+/** Workers and brokers that die, freeze and forget while letters are on their way, over each queue engine. */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import { type BusySink, judge, startBusySink, tokenOf } from '../support/judge.ts';
-import { type Postern, startPostern } from '../support/start-postern.ts';
+import { type Engine, engines, type OpenEngine } from '../support/engines.ts';
+import { acquit, type Judge, startJudge, tokenOf } from '../support/judge.ts';
+import { call, type Postern, startPostern } from '../support/start-postern.ts';
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 import { waitFor } from '../support/wait-for.ts';
 
-const letters = 300;
+// Most of the time is spent waiting for leases to run out, so the engines wait together.
+describe('of several workers on one database', { concurrency: true }, () => {
+  for (const engine of engines)
+    describe(`over ${engine.name}`, { skip: engine.skip, concurrency: false }, () => over(engine));
+});
 
-describe('of several workers on one database', () => {
-  let sink: BusySink;
+function over(engine: Engine): void {
+  let queue: OpenEngine;
+  let judge: Judge;
+  let relay: TcpProxy;
   let api: Postern;
   let token: string;
   let workers: Postern[] = [];
 
   before(async () => {
-    sink = await startBusySink();
+    queue = await engine.open();
+    judge = await startJudge();
+    relay = await startTcpProxy({ host: '127.0.0.1', port: judge.port });
     api = await startPostern({ env: environment(), args: ['--role', 'api'] });
     token = await tokenOf(api);
   });
   after(async () => {
     await api.dispose();
-    await sink.close();
+    await relay.close();
+    await judge.close();
+    await queue.close();
   });
-  beforeEach(() => {
-    sink.received.length = 0;
+  beforeEach(async () => {
     workers = [];
+    judge.forget();
   });
   afterEach(async () => {
     for (const worker of workers) {
       worker.process.kill('SIGCONT');
       await worker.dispose();
     }
+    queue.broker?.network.mend();
   });
 
-  const environment = () => ({ SMTP_URL: sink.url, POSTERN_ENV: 'development' });
+  const environment = () => ({
+    SMTP_URL: `smtp://127.0.0.1:${relay.port}`,
+    POSTERN_ENV: 'development',
+    ...queue.env,
+  });
   const startWorker = async () => {
     const options = { env: environment(), dataDir: api.dataDir, args: ['--role', 'worker'], headless: true };
     const worker = await startPostern(options);
     workers.push(worker);
     return worker;
   };
-  const accept = async () => {
-    const emails = Array.from({ length: letters }, (_, i) => ({ to: `r${i}@example.com`, subject: `${i}`, text: 'x' }));
-    const { body } = await api.call('POST', '/emails/batch', { token, json: emails });
-    return body.data.map(({ id }: { id: string }) => id) as string[];
+  const handIn = (letters: number, to = () => api) => {
+    const isOver = () => judge.asked() >= letters;
+    return judge.load(to, token, { clients: 8, isOver });
   };
 
-  it('one is killed and one frozen past its leases: a third brings all to its end, and what thaws changes nothing (F1, F9)', async () => {
+  it('F1 F9 one is killed and one frozen past its leases: a third brings all to its end, and what thaws changes nothing', async () => {
     const [killed, frozen] = await Promise.all([startWorker(), startWorker()]);
-    const ids = await accept();
-    await waitFor(() => sink.received.length > 40 && sink.inFlight() > 4, { what: 'deliveries' });
+    const handingIn = handIn(300);
+    await waitFor(() => judge.taken() > 40 && judge.inFlight() > 4, { what: 'deliveries' });
     killed.process.kill('SIGKILL');
     frozen.process.kill('SIGSTOP');
+    await handingIn;
     await startWorker();
-    await judge(api, token, sink, ids);
+    await judge.verdict(api, token);
     frozen.process.kill('SIGCONT');
     assert.equal(await frozen.stop(), 0, frozen.output());
-    const { copies, others } = await judge(api, token, sink, ids);
-    assert.ok(
-      copies.every((count) => count === 1 || count === 2),
-      `${copies}`,
+    acquit(await judge.verdict(api, token), { crashes: 1 });
+  });
+
+  it('F2 one is killed before DATA: another sends its letters, each once', async () => {
+    relay.swallowReplies();
+    const killed = await startWorker();
+    await handIn(20);
+    await waitFor(
+      async () => (await api.call('GET', '/emails?status=sending&limit=1', { token })).body.data.length > 0,
+      {
+        what: 'deliveries to begin',
+      },
     );
-    assert.equal(others, 0);
+    await killed.kill();
+    relay.mend();
+    await startWorker();
+    const verdict = await judge.verdict(api, token);
+    acquit(verdict, { crashes: 0 });
+  });
+
+  it('F3 the API is killed between commit and reply: the same Idempotency-Key makes one letter', async () => {
+    const way = await startTcpProxy({ host: '127.0.0.1', port: api.port });
+    let reached: Postern = {
+      ...api,
+      call: (method, path, options) => call(`http://127.0.0.1:${way.port}${path}`, method, options),
+    };
+    const count = async () => (await api.call('GET', '/emails?limit=100&status=queued', { token })).body.data.length;
+    way.swallowReplies();
+    const handingIn = handIn(10, () => reached);
+    await waitFor(async () => (await count()) >= 8, { what: 'the commits' });
+    await api.kill();
+    api = await api.restart();
+    reached = api;
+    await way.close();
+    await handingIn;
+    assert.equal(await count(), judge.accepted());
+    await startWorker();
+    acquit(await judge.verdict(api, token), { crashes: 0 });
+  });
+
+  it('F4 all are killed between commit and hand-over: every letter leaves later, once', async () => {
+    queue.broker?.network.cut();
+    await handIn(20);
+    await api.kill();
+    queue.broker?.network.mend();
+    api = await api.restart();
+    await startWorker();
+    acquit(await judge.verdict(api, token), { crashes: 0 });
   });
 
   it('one is asked to stop: it ends what it began and leaves the rest to others, and nothing comes twice', async () => {
     const first = await startWorker();
-    const ids = await accept();
-    await waitFor(() => sink.received.length > 20 && sink.inFlight() > 4, { what: 'deliveries' });
+    const handingIn = handIn(300);
+    await waitFor(() => judge.taken() > 20 && judge.inFlight() > 4, { what: 'deliveries' });
     assert.equal(await first.stop(), 0, first.output());
-    assert.equal(sink.inFlight(), 0);
-    await Promise.all([startWorker(), startWorker()]);
-    const { copies, others } = await judge(api, token, sink, ids);
-    assert.deepEqual(new Set(copies), new Set([1]));
-    assert.equal(others, 0);
+    assert.equal(judge.inFlight(), 0);
+    await Promise.all([startWorker(), startWorker(), handingIn]);
+    acquit(await judge.verdict(api, token), { crashes: 0 });
   });
-});
+
+  if (engine.name === 'postgres') return;
+
+  it('F6 F7 the broker forgets everything, is gone for a while, and loses its queues: nothing is lost, nothing comes twice', async () => {
+    const { broker } = queue;
+    assert.ok(broker);
+    await startWorker();
+    const handingIn = handIn(600);
+    await waitFor(() => judge.taken() > 50, { what: 'deliveries' });
+    await broker.lose(api);
+    await waitFor(() => judge.taken() > 150, { what: 'more deliveries' });
+    broker.network.cut();
+    await waitFor(() => judge.taken() > 250, { what: 'deliveries without the broker' });
+    broker.network.mend();
+    await waitFor(() => broker.network.open() > 0, { what: 'the broker to be used again' });
+    await broker.remove(api);
+    await handingIn;
+    acquit(await judge.verdict(api, token), { crashes: 0 });
+  });
+
+  it('F8 the broker delivers twice: each letter is sent once', async () => {
+    const { broker } = queue;
+    assert.ok(broker);
+    // With the relay silent the workers' hands fill up, and what they do not take stays in the broker.
+    relay.swallowReplies();
+    await startWorker();
+    await handIn(900);
+    await waitFor(async () => (await broker.repeat(api)) > 0, { what: 'letters in the broker' });
+    relay.mend();
+    relay.reset();
+    acquit(await judge.verdict(api, token), { crashes: 0 });
+  });
+}

@@ -52,16 +52,17 @@ describe('codes and links', () => {
   it('S10 of 200 parallel guesses at most 3 are evaluated', async () => {
     const { email, code } = await newcomer();
     const replies = await Promise.all(wrongCodes(code, 200).map((guess) => verify(email, guess)));
-    const { 400: evaluated = [], 429: refused = [] } = tally(replies);
-    assert.equal(evaluated.length, 3);
-    assert.equal(refused.length, 197);
+    const { 400: evaluated = [], 429: refused = [], 503: overloaded = [] } = tally(replies);
+    assert.ok(evaluated.length <= 3, `${evaluated.length} were evaluated`);
+    // Each costs a password's hash: a machine that is busy otherwise turns some away.
+    assert.equal(evaluated.length + refused.length + overloaded.length, 200);
   });
 
   it('S11 the right code 50 times in parallel succeeds once', async () => {
     const { email, code } = await newcomer();
     const replies = await Promise.all(Array.from({ length: 50 }, () => verify(email, code)));
     assert.equal(tally(replies)['200']?.length, 1);
-    assert.ok(replies.every(({ status }) => [200, 410, 429].includes(status)));
+    assert.ok(replies.every(({ status }) => [200, 410, 429, 503].includes(status)));
     assert.equal(await isVerified(email), true);
   });
 

@@ -23,6 +23,7 @@ describe('the command line', () => {
       'migrate',
       'doctor',
       'tenants create',
+      'tenants update',
       'clients rotate',
       'users list',
       'emails send',

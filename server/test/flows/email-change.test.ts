@@ -327,7 +327,7 @@ describe('a change of e-mail address', () => {
     const proofs = [await proof(next), await proof(person.email)];
     const stored = await database.db<{ text: string }[]>`
       SELECT e.subject || b.text_body || b.html_body AS text FROM emails e JOIN email_bodies b ON b.email_id = e.id
-      WHERE e.user_id = ${person.uuid} AND b.text_body LIKE '%/auth/email/confirm%'`;
+      WHERE e.user_id = ${person.uuid} AND b.text_body LIKE '%asked to%•••%'`;
     assert.equal(stored.length, 2);
     for (const { text } of stored) {
       for (const { code, token } of proofs) assert.ok(!text.includes(token) && !text.includes(`code is ${code}`));

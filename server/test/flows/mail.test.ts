@@ -81,6 +81,24 @@ describe('mail, from the call to the mailbox', () => {
     assert.deepEqual(rcptTos, [['ok@example.com'], ['busy@example.com']]);
   });
 
+  it('reaches addresses with letters of every script, the domain in A-labels (S46)', async () => {
+    const { status, body } = await postern.call('POST', '/emails', {
+      token,
+      json: { ...letter, to: ['Jo\u0308rg <jo\u0308rg@bücher.example>', '用户@例え.テスト'], subject: 'Grüße' },
+    });
+    assert.equal(status, 202);
+    const sent = await untilStatus(body.id, 'sent');
+    assert.deepEqual(sent.to, ['Jo\u0308rg <jörg@xn--bcher-kva.example>', '用户@xn--r8jz45g.xn--zckzah']);
+    const received = sink.received.find(({ messageId }) => messageId === sent.message_id);
+    assert.deepEqual(received?.rcptTo, ['jörg@bücher.example', '用户@例え.テスト'], 'as smtp-server reads A-labels');
+    assert.match(received?.raw ?? '', /^To: \S+ <jörg@xn--bcher-kva\.example>,\s+用户@xn--r8jz45g\.xn--zckzah\r$/m);
+    const found = await postern.call('GET', `/emails?to=${encodeURIComponent('JöRG@bücher.example')}`, { token });
+    assert.deepEqual(
+      found.body.data.map(({ id }: { id: string }) => id),
+      [body.id],
+    );
+  });
+
   it('a scheduled letter waits, and leaves no more once it is canceled', async () => {
     const later = new Date(Date.now() + 3_600_000).toISOString();
     const { body } = await postern.call('POST', '/emails', { token, json: { ...letter, scheduled_at: later } });
@@ -108,7 +126,7 @@ describe('a body that is too large', () => {
       let said = '';
       socket.on('data', (chunk) => (said += chunk));
       const head = `Host: x\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json`;
-      const bytes = 40_000_000;
+      const bytes = 45_000_000;
       socket.write(`POST /emails HTTP/1.1\r\n${head}\r\nContent-Length: ${bytes}\r\n\r\n`);
       await waitFor(() => said.includes('http.body_too_large'), { what: 'the refusal', detail: () => said });
       assert.match(said, /^HTTP\/1\.1 413 /);

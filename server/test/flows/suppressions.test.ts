@@ -66,10 +66,11 @@ describe('suppressions', () => {
         reason: 'manual',
         detail: 'asked us to',
         email_id: null,
+        unsubscribed_at: null,
         created_at: null,
       },
     );
-    const again = await suppress({ address: 'ada.l@bücher.example', reason: 'unsubscribed' });
+    const again = await suppress({ address: 'ada.l@bücher.example', reason: 'complained' });
     assert.equal(again.status, 200);
     assert.deepEqual(again.body, made.body);
     const path = `/suppressions/${encodeURIComponent('ADA.L@bücher.example')}`;
@@ -126,13 +127,13 @@ describe('suppressions', () => {
   });
 
   it('end a letter at acceptance where nobody else is to get it', async () => {
-    await suppress({ address: 'never@example.com', reason: 'unsubscribed' });
+    await suppress({ address: 'never@example.com', reason: 'complained' });
     const found = await detail(await send({ to: 'Never@example.com' }));
     assert.equal(found.status, 'suppressed');
     assert.deepEqual(statuses(found), ['suppressed']);
     assert.deepEqual(types(found), ['email.suppressed']);
     assert.equal(found.events[0].recipient, 'Never@example.com');
-    assert.deepEqual(found.events[0].data, { reason: 'unsubscribed' });
+    assert.deepEqual(found.events[0].data, { reason: 'complained' });
     const canceled = await postern.call('POST', `/emails/${found.id}/cancel`, { token });
     assert.equal(canceled.status, 409);
   });
@@ -231,5 +232,111 @@ describe('suppressions', () => {
     const listed = await get('/suppressions?reason=bounced&limit=100');
     const addresses = listed.body.data.map(({ address }: { address: string }) => address);
     for (let i = 0; i < 4; i++) assert.ok(addresses.includes(`gone-${i}@example.com`));
+  });
+
+  describe('by one click', () => {
+    const linkTo = async (address: string, json: object = {}) => {
+      const id = await send({ to: address, lane: 'bulk', ...json });
+      const { message_id } = await untilStatus(id, 'sent');
+      const raw = sink.received.find(({ messageId }) => messageId === message_id)?.raw ?? '';
+      return { id, raw, link: /^List-Unsubscribe:\s+<(\S+)>\r$/m.exec(raw)?.[1] ?? '' };
+    };
+    const path = (link: string) => link.slice(postern.url.length);
+
+    it('of a mail program, in either form, bulk mail ends and other mail goes on (RFC 8058)', async () => {
+      const { id, raw, link } = await linkTo('Reader@example.com');
+      assert.match(raw, /^List-Unsubscribe-Post: List-Unsubscribe=One-Click\r$/m);
+      const form = new FormData();
+      form.set('List-Unsubscribe', 'One-Click');
+      const clicked = await fetch(postern.url + path(link), { method: 'POST', body: form });
+      assert.deepEqual([clicked.status, await clicked.json()], [200, { unsubscribed: true }]);
+      const again = await postern.call('POST', path(link), { form: { 'List-Unsubscribe': 'One-Click' } });
+      assert.equal(again.status, 200);
+
+      const entry = (await get('/suppressions/reader@example.com')).body;
+      assert.deepEqual([entry.reason, entry.email_id], ['unsubscribed', id]);
+      assert.ok(entry.unsubscribed_at);
+      assert.equal(types(await detail(id)).filter((type) => type === 'email.unsubscribed').length, 1);
+
+      const bulk = await detail(await send({ to: 'reader@example.com', lane: 'bulk' }));
+      assert.deepEqual([bulk.status, bulk.events.at(-1).data], ['suppressed', { reason: 'unsubscribed' }]);
+      await untilStatus(await send({ to: 'reader@example.com' }), 'sent');
+    });
+
+    it('counts at delivery too: bulk mail under way is held back', async () => {
+      isBusy = true;
+      const { link } = await linkTo('calm@example.com');
+      const late = await send({ to: 'busy-reader@example.com', lane: 'bulk' });
+      const receipt = await send({ to: 'busy-reader@example.com' });
+      await untilStatus(late, 'deferred');
+      await untilStatus(receipt, 'deferred');
+      await suppress({ address: 'busy-reader@example.com', reason: 'unsubscribed' });
+      isBusy = false;
+      for (const one of [late, receipt]) await postern.call('POST', `/emails/${one}/retry`, { token });
+      await untilStatus(late, 'suppressed');
+      await untilStatus(receipt, 'sent');
+      assert.ok(link);
+    });
+
+    it('is a page with a button for people, and opening it changes nothing', async () => {
+      const { link } = await linkTo('person@example.com');
+      const opened = await postern.call('GET', path(link));
+      assert.deepEqual([opened.status, opened.headers.get('content-type')], [200, 'text/html']);
+      assert.match(opened.text, /person@example\.com/);
+      assert.equal((await get('/suppressions/person@example.com')).status, 404);
+      const action = /action="([^"]+)"/.exec(opened.text)?.[1]?.replaceAll('&amp;', '&') ?? '';
+      const pressed = await postern.call('POST', action, { form: { token: 'x' } });
+      assert.deepEqual([pressed.status, /You are unsubscribed/.test(pressed.text)], [200, true]);
+      assert.equal((await get('/suppressions/person@example.com')).body.reason, 'unsubscribed');
+    });
+
+    it('works for whom the link was made, and for no one else', async () => {
+      const { link } = await linkTo('owner@example.com');
+      const token = new URL(link).searchParams.get('token') ?? '';
+      const [payload = '', mac = ''] = token.split('.');
+      const octets = Buffer.from(payload, 'base64url');
+      const another = Buffer.concat([octets.subarray(0, 32), Buffer.from('victim@example.com')]).toString('base64url');
+      for (const bad of [
+        '',
+        'x',
+        payload,
+        `${payload}.`,
+        `.${mac}`,
+        `${another}.${mac}`,
+        `${payload}.${mac.slice(1)}`,
+      ]) {
+        for (const method of ['GET', 'POST']) {
+          const reply = await postern.call(method, `/unsubscribe?token=${bad}`, {
+            headers: { accept: 'application/json' },
+          });
+          assert.equal(reply.status, 404, `${method} ${bad}`);
+        }
+      }
+      assert.equal((await get('/suppressions/victim@example.com')).status, 404);
+      assert.equal((await get('/suppressions/owner@example.com')).status, 404);
+    });
+
+    it('is offered in bulk mail to one reader alone, and not beside a way of the caller', async () => {
+      assert.equal((await linkTo('one@example.com', { lane: 'transactional' })).link, '');
+      assert.equal((await linkTo('one@example.com', { cc: 'two@example.com' })).link, '');
+      const own = await linkTo('one@example.com', { headers: { 'list-unsubscribe': '<mailto:leave@example.com>' } });
+      assert.equal(own.raw.match(/^list-unsubscribe/gim)?.length, 1);
+    });
+
+    it('stays when the address is listed for another reason as well, and stops no more than bulk mail alone', async () => {
+      await suppress({ address: 'both@example.com', reason: 'unsubscribed' });
+      const { status, body } = await suppress({ address: 'both@example.com', reason: 'complained' });
+      assert.deepEqual([status, body.reason], [200, 'complained']);
+      assert.ok(body.unsubscribed_at);
+      assert.equal((await detail(await send({ to: 'both@example.com' }))).status, 'suppressed');
+      const weaker = await suppress({ address: 'both@example.com', reason: 'unsubscribed' });
+      assert.deepEqual([weaker.status, weaker.body.reason], [200, 'complained']);
+
+      await suppress({ address: 'gone-reader@example.com', reason: 'unsubscribed' });
+      await untilStatus(await send({ to: 'gone-reader@example.com' }), 'bounced');
+      const bounced = (await get('/suppressions/gone-reader@example.com')).body;
+      assert.equal(bounced.reason, 'bounced');
+      assert.ok(bounced.unsubscribed_at);
+    });
   });
 });

@@ -35,7 +35,10 @@ describe('the Compose files', () => {
       }
     }
     for (const variable of [...usedVariables(), ...documented]) {
-      assert.ok(variable && (settingNames.has(variable) || /^(POSTGRES|PGADMIN)_/.test(variable)), variable);
+      assert.ok(
+        variable && (settingNames.has(variable) || /^(POSTGRES|RABBITMQ|REDIS|PGADMIN)_/.test(variable)),
+        variable,
+      );
     }
   });
 
@@ -45,7 +48,8 @@ describe('the Compose files', () => {
 
   it('have no secret of their own', () => {
     const needed = [...read('compose.yaml').matchAll(/\$\{([A-Z_]+):\?/g)].map((match) => match[1]);
-    assert.ok(needed.includes('SECRET_KEY') && needed.includes('POSTGRES_PASSWORD'));
+    for (const secret of ['SECRET_KEY', 'POSTGRES_PASSWORD', 'RABBITMQ_PASSWORD'])
+      assert.ok(needed.includes(secret), secret);
     for (const [variable, value] of Object.entries(parseEnv(example))) {
       if (/SECRET|PASSWORD/.test(variable)) assert.equal(value, '', variable);
     }
@@ -59,6 +63,7 @@ describe('the Compose files', () => {
       const config = loadConfig(service?.environment, tmpdir());
       assert.equal(config.environment, 'production');
       assert.match(config.databaseUrl ?? '', /@database:5432\//);
+      assert.match(config.queueUrl ?? '', /^amqp:\/\/postern:[0-9a-f]{48}@rabbitmq:5672$/);
     }
     assert.deepEqual(api?.command, ['postern', 'start', '--role', 'api']);
     assert.deepEqual(worker?.command, ['postern', 'start', '--role', 'worker']);
@@ -73,10 +78,17 @@ describe('the Compose files', () => {
     }
   });
 
-  it('bring database and mail catcher, and pgAdmin only when asked for', () => {
+  it('bring database, RabbitMQ and mail catcher, Redis and pgAdmin only when asked for', () => {
     const all = production();
-    assert.deepEqual(Object.keys(all).sort(), ['api', 'database', 'mail', 'pgadmin', 'worker']);
+    assert.deepEqual(Object.keys(all).sort(), ['api', 'database', 'mail', 'pgadmin', 'rabbitmq', 'redis', 'worker']);
     assert.deepEqual(all.pgadmin?.profiles, ['tools']);
+    assert.deepEqual(all.redis?.profiles, ['redis']);
+  });
+
+  it('take another broker from QUEUE_URL', () => {
+    const url = 'redis://:a-password@redis:6379';
+    const { worker } = services(['compose.yaml'], { ...filledExample(), QUEUE_URL: url });
+    assert.equal(loadConfig(worker?.environment, tmpdir()).queueUrl, url);
   });
 
   it('open ports to this machine alone', () => {
@@ -90,6 +102,7 @@ function filledExample(): NodeJS.ProcessEnv {
   const secrets = {
     SECRET_KEY: randomBytes(32).toString('base64'),
     POSTGRES_PASSWORD: randomBytes(24).toString('hex'),
+    RABBITMQ_PASSWORD: randomBytes(24).toString('hex'),
   };
   return { ...parseEnv(example), ...secrets };
 }
@@ -121,13 +134,15 @@ function services(names: string[], env: NodeJS.ProcessEnv): Record<string, Servi
   return merged;
 }
 
-/** `${NAME:-default}` and `${NAME:?message}`, the two forms the files use, in a text of the parsed file. */
+/** `${NAME:-default}` and `${NAME:?message}`, the two forms the files use, the inner first, in a text of the parsed file. */
 function interpolate(value: unknown, env: NodeJS.ProcessEnv): unknown {
   if (typeof value !== 'string') return value;
-  return value.replace(/\$\{([A-Z0-9_]+)(?::([-?])([^}]*))?\}/g, (_all, name: string, form: string, rest: string) => {
+  const pattern = /(?<!\$)\$\{([A-Z0-9_]+)(?::([-?])([^${}]*))?\}/;
+  const filled = value.replace(pattern, (_all, name: string, form: string, rest: string) => {
     const given = env[name];
     if (given) return given;
     if (form === '?') throw new Error(`${name}: ${rest}`);
     return rest ?? '';
   });
+  return filled === value ? value : interpolate(filled, env);
 }

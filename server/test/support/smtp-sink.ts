@@ -37,6 +37,7 @@ export async function startSink(
   const server = new SMTPServer({
     disabledCommands: ['AUTH', 'STARTTLS'],
     disableReverseLookup: true,
+    closeTimeout: 1_000,
     logger: false,
     onRcptTo: ({ address }, _session, callback) => {
       try {

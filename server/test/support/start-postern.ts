@@ -123,7 +123,7 @@ async function launch(env: Record<string, string>, dataDir: string, options: Sta
       if (options.headless) return output.includes('worker ready');
       return (await fetch(`${url}/readyz`)).status === 200;
     },
-    { what: 'Postern to be ready', retryOn: (error) => error instanceof TypeError, detail: () => output },
+    { what: 'Postern to be ready', seconds: 90, retryOn: (error) => error instanceof TypeError, detail: () => output },
   );
   return postern;
 }
