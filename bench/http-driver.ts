@@ -7,7 +7,10 @@ import { connect } from 'node:net';
 export interface Load {
   port: number;
   connections: number;
-  seconds: number;
+  /** How long to go on. */
+  seconds?: number;
+  /** How many requests in all, where it is not the time that counts. */
+  requests?: number;
   /** The bytes of the i-th request. */
   request: (i: number) => string;
   /** Status that counts as success. */
@@ -24,13 +27,14 @@ export interface Result {
   failures: Record<number, number>;
 }
 
-/** Runs the load and returns answers per second and latencies in milliseconds. */
+/** Runs the load until its time or its requests are over; answers per second and latencies in milliseconds. */
 export async function drive(load: Load): Promise<Result> {
   const latencies: number[] = [];
   const failures: Record<number, number> = {};
   let next = 0;
   const start = performance.now();
-  const end = start + load.seconds * 1000;
+  const end = start + (load.seconds ?? Number.POSITIVE_INFINITY) * 1000;
+  const requests = load.requests ?? Number.POSITIVE_INFINITY;
 
   await Promise.all(
     Array.from(
@@ -41,7 +45,7 @@ export async function drive(load: Load): Promise<Result> {
           let sentAt = 0;
           let pending = '';
           const send = () => {
-            if (performance.now() >= end) return socket.end();
+            if (next >= requests || performance.now() >= end) return socket.end();
             sentAt = performance.now();
             socket.write(load.request(next++));
           };
@@ -69,7 +73,7 @@ export async function drive(load: Load): Promise<Result> {
   return { answered: latencies.length, perSecond: latencies.length / elapsed, p50: at(0.5), p99: at(0.99), failures };
 }
 
-/** The status of the answer in `text` once all of it is there. Every answer of Postern has a Content-Length, or is 204. */
+/** The status of the answer in `text` once all of it is there. Every answer has a Content-Length, or is 204. */
 function completeAnswer(text: string): number | undefined {
   const headEnd = text.indexOf('\r\n\r\n');
   if (headEnd < 0) return undefined;
