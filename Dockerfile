@@ -17,7 +17,8 @@ FROM node:24-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
 COPY server/package.json server/
-RUN npm ci --omit=dev
+# TypeScript would come along as an optional peer of what compiles MJML, which never asks for it.
+RUN npm ci --omit=dev && rm -rf node_modules/typescript node_modules/@typescript
 
 FROM node:24-slim AS production
 WORKDIR /app
