@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { testDatabase } from '../../test/support/database.ts';
 import { waitFor } from '../../test/support/wait-for.ts';
@@ -51,5 +52,30 @@ describe('a connection that is lost', () => {
     await alone`SELECT 1`;
     await alone.end();
     assert.deepEqual([...(await db`SELECT step FROM rest`)], []);
+  });
+
+  it('while it asks for the types of arrays rejects who waits for it, and the next one works', async () => {
+    let cuts = 0;
+    const proxy = createServer((client) => {
+      const server = connect({ host: new URL(url).hostname, port: Number(new URL(url).port) });
+      server.pipe(client).on('error', () => {});
+      client.on('error', () => {}).on('close', () => server.destroy());
+      client.on('data', (chunk) => {
+        if (cuts === 0 && chunk.includes('pg_catalog.pg_type')) {
+          cuts++;
+          client.resetAndDestroy();
+        } else server.write(chunk);
+      });
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+    const through = new URL(url);
+    through.hostname = '127.0.0.1';
+    through.port = String((proxy.address() as AddressInfo).port);
+    const alone = connectDatabase(through.href, { max: 1, name: 'postern test' });
+    await assert.rejects(alone`SELECT 1`, isUnavailable);
+    assert.equal(cuts, 1);
+    assert.deepEqual([...(await alone`SELECT ARRAY['a', 'b'] AS letters`)], [{ letters: ['a', 'b'] }]);
+    await alone.end();
+    proxy.close();
   });
 });

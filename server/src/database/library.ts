@@ -1,12 +1,13 @@
 /**
- * The library `postgres`, mended while it is loaded. Its release 3.4.9, the newest, forgets four things when a connection
+ * The library `postgres`, mended while it is loaded. Its release 3.4.9, the newest, forgets five things when a connection
  * is lost (its issues 1154 and 1208, and what our tests found beside them):
  * - that the write it had planned is called off, so that the next connection in that place plans none and hangs;
  * - that there is no socket any more, so that the next statement of a transaction ends the process with a TypeError that
  *   nobody can catch;
  * - what was asked between the fault and the end of the socket, so that the next connection gives it others' answers;
  * - that a transaction has ended with its connection, so that its further statements run, each for itself, on the
- *   connection that comes next.
+ *   connection that comes next;
+ * - that its question for the types of arrays, asked of each new connection, may fail, which then ends the process.
  * A release that reads otherwise is not changed, nor is any on a Node.js older than 22.15, which has no such hooks.
  */
 import * as module from 'node:module';
@@ -18,6 +19,8 @@ const ofConnection: Mend[] = [
   ['const x = socket.write(chunk, fn)', 'const x = socket === null || socket.write(chunk, fn)'],
   ['!hadError && (query || sent.length) && error(', ';(query || sent.length) && error('],
   ['closedTime = performance.now()\n', 'query = null, closedTime = performance.now()\n'],
+  // Whoever waits for the connection is told by other ways.
+  ['return fetchArrayTypes()\n', 'return fetchArrayTypes().catch(() => {})\n'],
   [
     'if (stream)\n      return queryError(q, Errors.generic(',
     // True: a closed connection must not be counted among the full ones, which nobody opens again.
