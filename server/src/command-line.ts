@@ -1,39 +1,29 @@
-#!/usr/bin/env node
 /** The command line: find the command, parse its options, run it, and turn what it throws into an exit code. */
 import { parseArgs } from 'node:util';
-import { clientCommands } from './cli/clients.ts';
 import { type Command, type Input, UsageError } from './cli/command.ts';
-import { doctorCommand } from './cli/doctor.ts';
-import { emailCommands } from './cli/emails.ts';
-import { keyCommands } from './cli/keys.ts';
-import { migrateCommand } from './cli/migrate.ts';
-import { startCommand } from './cli/start.ts';
-import { tenantCommands } from './cli/tenants.ts';
-import { userCommands } from './cli/users.ts';
 import { ConfigError } from './config.ts';
 import { PosternError } from './errors.ts';
 import { version } from './version.ts';
 
-const commands: Command[] = [
-  startCommand,
-  migrateCommand,
-  doctorCommand,
-  ...tenantCommands,
-  ...clientCommands,
-  ...keyCommands,
-  ...userCommands,
-  ...emailCommands,
-];
-
-process.exitCode = await main(process.argv.slice(2));
+/** Commands by their first word: each loads what it needs itself, and nothing of the others. */
+const commands: Record<string, () => Promise<Command[]>> = {
+  start: async () => [(await import('./cli/start.ts')).startCommand],
+  migrate: async () => [(await import('./cli/migrate.ts')).migrateCommand],
+  doctor: async () => [(await import('./cli/doctor.ts')).doctorCommand],
+  tenants: async () => (await import('./cli/tenants.ts')).tenantCommands,
+  clients: async () => (await import('./cli/clients.ts')).clientCommands,
+  keys: async () => (await import('./cli/keys.ts')).keyCommands,
+  users: async () => (await import('./cli/users.ts')).userCommands,
+  emails: async () => (await import('./cli/emails.ts')).emailCommands,
+};
 
 /** @returns the exit code: 0 done, 1 failed, 2 called wrongly */
-async function main(args: string[]): Promise<number> {
+export async function main(args: string[]): Promise<number> {
   if (args[0] === '--version') {
     console.log(version);
     return 0;
   }
-  const command = findCommand(args);
+  const command = await findCommand(args);
   if (!command) return answerUnknown(args);
   const rest = args.slice(command.name.split(' ').length);
   if (rest.includes('--help') || rest.includes('-h')) {
@@ -48,9 +38,11 @@ async function main(args: string[]): Promise<number> {
   }
 }
 
-function findCommand(args: string[]): Command | undefined {
-  const given = args.filter((arg) => !arg.startsWith('-')).join(' ');
-  return commands.find(({ name }) => given === name || given.startsWith(`${name} `));
+async function findCommand(args: string[]): Promise<Command | undefined> {
+  const words = args.filter((arg) => !arg.startsWith('-'));
+  const given = words.join(' ');
+  const group = Object.hasOwn(commands, words[0] ?? '') ? await commands[words[0] ?? '']?.() : undefined;
+  return group?.find(({ name }) => given === name || given.startsWith(`${name} `));
 }
 
 function parseInput(command: Command, args: string[]): Input {
@@ -89,9 +81,10 @@ function report(error: unknown, command: Command): number {
   return 1;
 }
 
-function answerUnknown(args: string[]): number {
+async function answerUnknown(args: string[]): Promise<number> {
   const asked = args.length === 0 || args.includes('--help') || args.includes('-h') || args[0] === 'help';
-  const lines = commands.map((command) => `  ${synopsis(command).padEnd(34)} ${command.summary}`);
+  const all = (await Promise.all(Object.values(commands).map((load) => load()))).flat();
+  const lines = all.map((command) => `  ${synopsis(command).padEnd(34)} ${command.summary}`);
   const text = `Postern ${version}: users and mail for an application.\n\nCommands (each with --help; --json prints JSON):\n${lines.join('\n')}\n\nSettings are environment variables: see docs/configuration.md.`;
   if (asked) console.log(text);
   else console.error(`There is no command "${args.join(' ')}".\n\n${text}`);

@@ -8,7 +8,7 @@ import { startWorker, type WorkerThreadData, type WorkerThreadMessage } from './
 const { config, databaseUrl, secretKeys }: WorkerThreadData = workerData;
 const db = connectDatabase(databaseUrl, { max: 6, name: 'postern worker' });
 const secrets = makeSecrets(secretKeys.map((key) => Buffer.from(key, 'base64')));
-const log = makeLogger(config.logLevel, process.stdout.isTTY === true);
+const log = await makeLogger(config.logLevel, process.stdout.isTTY === true);
 const onQueueFault = (queueFault: string | undefined) =>
   parentPort?.postMessage({ queueFault } satisfies WorkerThreadMessage);
 const worker = startWorker({ config, db, databaseUrl, secrets, log, onQueueFault });

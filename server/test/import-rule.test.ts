@@ -40,11 +40,12 @@ const top = (path: string) => path.split('/')[0] ?? path;
 describe('the import rule', () => {
   it('finds the source', () => assert.ok(imports.length > 50));
 
-  it('lets nothing but the entries import start.ts, and only main.ts import the commands', () => {
+  it('lets nothing but the entries import start.ts, and only command-line.ts import the commands', () => {
     for (const { file, target } of imports) {
       if (target === 'start.ts')
         assert.ok(file === 'worker-thread.ts' || top(file) === 'cli', `${file} imports start.ts`);
-      if (top(target) === 'cli') assert.ok(file === 'main.ts' || top(file) === 'cli', `${file} imports ${target}`);
+      if (top(target) === 'cli')
+        assert.ok(file === 'command-line.ts' || top(file) === 'cli', `${file} imports ${target}`);
     }
   });
 

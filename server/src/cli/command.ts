@@ -61,7 +61,7 @@ export interface Tools {
 /** Opens the database that a running server uses, or starts the embedded one for as long as `work` takes. */
 export async function withDatabase<T>(work: (tools: Tools) => Promise<T>): Promise<T> {
   const config = loadConfig();
-  const log = makeLogger('error', false);
+  const log = await makeLogger('error', false);
   const database = await openDatabase(config, log, { max: 4, name: 'postern cli' });
   try {
     await migrate(database.db);

@@ -88,7 +88,7 @@ async function checkDataDir({ dataDir }: Config): Promise<Finding> {
 
 async function checkDatabase(config: Config): Promise<Finding[]> {
   try {
-    const database = await openDatabase(config, makeLogger('silent', false), {
+    const database = await openDatabase(config, await makeLogger('silent', false), {
       max: 1,
       name: 'postern doctor',
       wait: false,

@@ -9,7 +9,7 @@ export const migrateCommand: Command = {
   summary: 'Bring the database to the schema of this version. Starting does it too; safe to run twice or at once.',
   run: async ({ print }) => {
     const config = loadConfig();
-    const database = await openDatabase(config, makeLogger('error', false), { max: 1, name: 'postern migrate' });
+    const database = await openDatabase(config, await makeLogger('error', false), { max: 1, name: 'postern migrate' });
     try {
       const applied = await migrate(database.db);
       print(

@@ -21,7 +21,7 @@ export const startCommand: Command = {
     const role = roles.find((one) => one === given);
     if (!role) throw new UsageError(`--role must be one of: ${roles.join(', ')}`);
     const config = loadConfig();
-    const log = makeLogger(config.logLevel, process.stdout.isTTY === true);
+    const log = await makeLogger(config.logLevel, process.stdout.isTTY === true);
     for (const note of unusedSettings(config)) log.warn(note);
     // A signal must be heard from the first moment: what it interrupts is then stopped as soon as it stands.
     const stopAsked = stopSignal();

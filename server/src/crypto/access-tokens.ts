@@ -2,37 +2,10 @@
 import { randomUUID, sign } from 'node:crypto';
 import { promisify } from 'node:util';
 import { compactVerify, errors } from 'jose';
-import { Type } from 'typebox';
+import type { AccessTokenClaims } from './claims.ts';
 import type { SigningKeys } from './signing-keys.ts';
 
 const signOnPool = promisify(sign);
-
-export interface AccessTokenClaims {
-  iss: string;
-  /** User or client id (UUID). */
-  sub: string;
-  aud: string;
-  /** Seconds since 1970. */
-  exp: number;
-  iat: number;
-  jti: string;
-  client_id: string;
-  scope: string;
-  /** Session; of users' tokens only. */
-  sid?: string;
-  /** Slug. */
-  tenant: string;
-}
-
-/** What a user gets at login. */
-export const Token = Type.Object({
-  access_token: Type.String(),
-  refresh_token: Type.String(),
-  token_type: Type.Literal('bearer'),
-  expires_in: Type.Integer({ description: 'Seconds the access token is good for' }),
-});
-
-export type Token = Type.Static<typeof Token>;
 
 export interface TokenSigner {
   /** Returns the JWT. Where not given, `iat` is now and `jti` random. */
@@ -54,9 +27,6 @@ export interface TokenVerifier {
   /** The claims of a token of ours that is valid now, or undefined. Whether it was revoked is not asked here. */
   verify: (token: string) => Promise<AccessTokenClaims | undefined>;
 }
-
-/** The `client_id` of tokens that users get from Postern itself. */
-export const firstPartyClientId = 'postern';
 
 /**
  * Signs on Node's pool, which nothing else of ours keeps busy (passwords have threads of their own). Measured through

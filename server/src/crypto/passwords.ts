@@ -7,26 +7,16 @@ import { randomBytes } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { Type } from 'typebox';
 import { defineError } from '../errors.ts';
 import type { PasswordResult, PasswordTask } from './password-thread.ts';
 
 /** OWASP's first choice for argon2id; memory in KiB. */
 export const argon2Parameters = { memoryCost: 19_456, timeCost: 2, parallelism: 1, outputLen: 32 };
 
-/**
- * Eight characters at least (NIST SP 800-63B, OWASP ASVS), and no rule about their kinds; 1024 at most, so that nobody
- * sends a novel to be hashed. Every byte counts, NUL and spaces too, and nothing is trimmed or normalised.
- */
-export const NewPassword = Type.String({ minLength: 8, maxLength: 1024, description: 'At least 8 characters' });
-
-/** The same rule, where no schema has checked it. */
+/** The rule of the schema `NewPassword`, where no schema has checked it. */
 export function isUsablePassword(password: string): boolean {
   return password.length >= 8 && password.length <= 1024;
 }
-
-/** A password as it is checked: rules that came later must not lock out who has one from before. */
-export const GivenPassword = Type.String({ maxLength: 1024 });
 
 export const busy = defineError('auth.busy', 503, 'Too many passwords are being checked at once');
 

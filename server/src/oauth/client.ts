@@ -2,7 +2,7 @@
  * OAuth: the server half of OAuth 2 for other programs. This folder owns the table `clients` and the calls under
  * `/oauth`; what a user's own session is, it leaves to `sessions/`. This file holds the words its operations share.
  */
-import { firstPartyClientId } from '../crypto/access-tokens.ts';
+import { firstPartyClientId } from '../crypto/claims.ts';
 
 export const supportedGrants = ['client_credentials'] as const;
 export type Grant = (typeof supportedGrants)[number];

@@ -1,5 +1,6 @@
 /** Telling another program about a token (RFC 7662), and ending one on its word (RFC 7009). */
-import { type AccessTokenClaims, firstPartyClientId, type TokenVerifier } from '../crypto/access-tokens.ts';
+import type { TokenVerifier } from '../crypto/access-tokens.ts';
+import { type AccessTokenClaims, firstPartyClientId } from '../crypto/claims.ts';
 import type { Secrets } from '../crypto/secrets.ts';
 import type { Database } from '../database/database.ts';
 import type { Revocations } from '../sessions/revocations.ts';

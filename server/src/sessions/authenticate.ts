@@ -1,4 +1,5 @@
-import type { AccessTokenClaims, TokenVerifier } from '../crypto/access-tokens.ts';
+import type { TokenVerifier } from '../crypto/access-tokens.ts';
+import type { AccessTokenClaims } from '../crypto/claims.ts';
 import { type Authenticate, type Caller, unauthorized } from '../http/caller.ts';
 import type { TenantDirectory } from '../tenants/tenants.ts';
 import type { Revocations } from './revocations.ts';

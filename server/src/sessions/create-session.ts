@@ -1,5 +1,5 @@
-import type { Token } from '../crypto/access-tokens.ts';
 import { newId } from '../crypto/ids.ts';
+import type { Token } from '../crypto/schemas.ts';
 import type { Queryable } from '../database/database.ts';
 import type { Tenant } from '../tenants/tenants.ts';
 import { invalidCredentials } from '../users/errors.ts';

@@ -1,5 +1,5 @@
-import type { Token } from '../crypto/access-tokens.ts';
 import type { PasswordHasher } from '../crypto/passwords.ts';
+import type { Token } from '../crypto/schemas.ts';
 import type { Database } from '../database/database.ts';
 import type { Tenant } from '../tenants/tenants.ts';
 import { checkPassword, type LoginName } from '../users/check-password.ts';

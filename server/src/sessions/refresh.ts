@@ -1,5 +1,5 @@
 import { recordAudit } from '../audit/record.ts';
-import type { Token } from '../crypto/access-tokens.ts';
+import type { Token } from '../crypto/schemas.ts';
 import type { Database } from '../database/database.ts';
 import { invalidRefreshToken } from './errors.ts';
 import type { Revocations } from './revocations.ts';

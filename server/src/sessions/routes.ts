@@ -1,14 +1,14 @@
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import { Token } from '../crypto/access-tokens.ts';
-import { GivenPassword } from '../crypto/passwords.ts';
+import { GivenPassword, Token } from '../crypto/schemas.ts';
 import { type Caller, callerOf, type Needs } from '../http/caller.ts';
 import { invalidRequest } from '../http/problem.ts';
 import type { Routes } from '../http/server.ts';
 import { noBodyIsEmpty } from '../http/validate.ts';
 import { namedTenant, type TenantDirectory } from '../tenants/tenants.ts';
 import { usersOnly } from '../users/errors.ts';
-import { originOf, presentUser, UserAnswer } from '../users/user.ts';
+import { UserAnswer } from '../users/schemas.ts';
+import { originOf, presentUser } from '../users/user.ts';
 import { sessionNotFound } from './errors.ts';
 import { type LoginWorld, login } from './login.ts';
 import { deleteSession, logout } from './logout.ts';

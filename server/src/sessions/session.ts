@@ -7,7 +7,9 @@
  * A dump of the database therefore holds no token, and reuse shows as a counter that is too low.
  */
 import { timingSafeEqual } from 'node:crypto';
-import { type AccessTokenClaims, firstPartyClientId, type Token, type TokenSigner } from '../crypto/access-tokens.ts';
+import type { TokenSigner } from '../crypto/access-tokens.ts';
+import { type AccessTokenClaims, firstPartyClientId } from '../crypto/claims.ts';
+import type { Token } from '../crypto/schemas.ts';
 import type { Secrets } from '../crypto/secrets.ts';
 
 export interface SessionTimes {

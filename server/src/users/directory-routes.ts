@@ -10,8 +10,9 @@ import { findUser, listUsers } from './create-user.ts';
 import { deleteUser } from './delete-user.ts';
 import { invalidCredentials, userNotFound } from './errors.ts';
 import type { UserWorld } from './routes.ts';
+import { UserAnswer } from './schemas.ts';
 import { findUserByEmail } from './store.ts';
-import { presentUser, readEmail, type User, UserAnswer } from './user.ts';
+import { presentUser, readEmail, type User } from './user.ts';
 import { basicChallenge } from './verify-email.ts';
 
 const Named = {

@@ -1,6 +1,6 @@
 /** `/auth/email`: asking for another address, and confirming it by the codes or links of two letters. */
 import { Type } from 'typebox';
-import { GivenPassword } from '../crypto/passwords.ts';
+import { GivenPassword } from '../crypto/schemas.ts';
 import { callerOf, requireScope } from '../http/caller.ts';
 import { buttonPage, sendFault, sendOutcome, wantsPage } from '../http/link-page.ts';
 import { invalidRequest } from '../http/problem.ts';

@@ -1,7 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import { Token } from '../crypto/access-tokens.ts';
-import { NewPassword } from '../crypto/passwords.ts';
+import { NewPassword, Token } from '../crypto/schemas.ts';
 import type { Transaction } from '../database/database.ts';
 import { type Caller, requireScope } from '../http/caller.ts';
 import { type Answer, answerOnce, IdempotencyHeaders } from '../http/idempotency.ts';
@@ -12,7 +11,8 @@ import { namedTenant, type Tenant } from '../tenants/tenants.ts';
 import { registrationClosed } from './errors.ts';
 import { prepareUser, type Registration, register, registerPrivately } from './register.ts';
 import type { UserWorld } from './routes.ts';
-import { originOf, presentUser, UserAnswer } from './user.ts';
+import { UserAnswer } from './schemas.ts';
+import { originOf, presentUser } from './user.ts';
 
 // No control characters: PostgreSQL takes no NUL, and the rest has no place in a name.
 const Name = Type.String({ minLength: 1, maxLength: 200, pattern: '^[^\\u0000-\\u001f\\u007f]*$' });

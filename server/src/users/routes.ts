@@ -1,6 +1,7 @@
 import { Type } from 'typebox';
-import type { Token } from '../crypto/access-tokens.ts';
-import { GivenPassword, NewPassword, type PasswordHasher } from '../crypto/passwords.ts';
+import type { PasswordHasher } from '../crypto/passwords.ts';
+import type { Token } from '../crypto/schemas.ts';
+import { GivenPassword, NewPassword } from '../crypto/schemas.ts';
 import type { Transaction } from '../database/database.ts';
 import { type Authenticate, callerOf, type Needs } from '../http/caller.ts';
 import type { Routes } from '../http/server.ts';
@@ -11,7 +12,8 @@ import type { DeleteWorld } from './delete-user.ts';
 import { directoryRoutes } from './directory-routes.ts';
 import { emailChangeRoutes } from './email-routes.ts';
 import { registerRoutes } from './register-routes.ts';
-import { type Origin, presentUser, type User, UserAnswer, userCaller } from './user.ts';
+import { UserAnswer } from './schemas.ts';
+import { type Origin, presentUser, type User, userCaller } from './user.ts';
 import type { LetterWorld } from './verify-email.ts';
 import { verifyRoutes } from './verify-routes.ts';
 

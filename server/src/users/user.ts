@@ -3,11 +3,11 @@
  * registering, proving the address, reading, changing the password, deleting. It leaves tokens to `sessions/` and the
  * proof itself to `challenges/`. This file holds the shapes its operations share.
  */
-import { Type } from 'typebox';
 import { normalizeEmail, parseAddress } from '../emails/address.ts';
 import type { Caller } from '../http/caller.ts';
 import { invalidRequest } from '../http/problem.ts';
 import { usersOnly } from './errors.ts';
+import type { UserAnswer } from './schemas.ts';
 
 export interface User {
   id: string;
@@ -25,22 +25,7 @@ export interface User {
   createdAt: Date;
 }
 
-const Nullable = Type.Union([Type.String(), Type.Null()]);
-
 /** As callers see it. */
-export const UserAnswer = Type.Object({
-  uuid: Type.String({ format: 'uuid' }),
-  email: Nullable,
-  username: Nullable,
-  name: Nullable,
-  profile_image_url: Nullable,
-  email_verified: Type.Boolean(),
-  server: Type.String({ description: "The tenant's name" }),
-  created_at: Type.String({ format: 'date-time' }),
-});
-
-export type UserAnswer = Type.Static<typeof UserAnswer>;
-
 export function presentUser(user: User, tenantSlug: string): UserAnswer {
   return {
     uuid: user.id,

@@ -10,7 +10,8 @@ import { namedTenant } from '../tenants/tenants.ts';
 import { toLoginName } from './check-password.ts';
 import { invalidCredentials } from './errors.ts';
 import type { UserWorld } from './routes.ts';
-import { presentUser, readEmail, type User, UserAnswer } from './user.ts';
+import { UserAnswer } from './schemas.ts';
+import { presentUser, readEmail, type User } from './user.ts';
 import { basicChallenge, resendVerification, verifyByCode, verifyByLink } from './verify-email.ts';
 
 const Headers = Type.Object({
