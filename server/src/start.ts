@@ -1,66 +1,15 @@
 /**
- * The only constructor. It builds the world once — database, secrets, mail, identity, HTTP — hands every part what it
- * uses, and takes it down again in the opposite order. Nothing else knows how the parts are joined.
+ * The only constructor. It builds the world once — database, secrets, then mail workers, HTTP, or both — and takes it down
+ * again in the opposite order. Nothing else knows how the parts are joined, but for its two halves: `start-worker.ts`
+ * delivers, `start-api.ts` answers.
  */
-import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { makeAuthenticateKey } from './api-keys/authenticate-key.ts';
-import { recordAudit } from './audit/record.ts';
 import type { Config } from './config.ts';
-import { makeTokenSigner, makeTokenVerifier } from './crypto/access-tokens.ts';
-import { makePasswordHasher, type PasswordHasher } from './crypto/passwords.ts';
 import { readSecretKeys } from './crypto/secret-key-file.ts';
-import { makeSecrets, type Secrets } from './crypto/secrets.ts';
-import { loadSigningKeys } from './crypto/signing-keys.ts';
-import type { Database, Queryable, Transaction } from './database/database.ts';
-import { isMigrated, migrate } from './database/migrate.ts';
-import { type OpenDatabase, openDatabase } from './database/open.ts';
-import { makeLookUpTxt } from './domains/look-up.ts';
-import { domainRoutes } from './domains/routes.ts';
-import { rememberVerifiedDomains } from './domains/verified-domains.ts';
-import { makeAcceptor } from './emails/accept.ts';
-import { makeCountedAcceptor } from './emails/accept-letters.ts';
-import { normalizeEmail, parseAddress, parseDomain } from './emails/address.ts';
-import { anonymizeEmails } from './emails/anonymize.ts';
-import type { NewEmail } from './emails/email.ts';
-import { emailRoutes } from './emails/routes.ts';
-import { sendTemplate } from './emails/send-template.ts';
-import { statsRoutes } from './emails/stats-routes.ts';
-import { queueDepth } from './emails/store.ts';
-import { submitEmails } from './emails/submit.ts';
-import { unsubscribeRoutes } from './emails/unsubscribe-routes.ts';
-import { openUploads } from './emails/upload.ts';
-import { keepHouse } from './housekeeping.ts';
-import { makeNeeds } from './http/caller.ts';
-import { drain } from './http/drain.ts';
-import { firstCall, frontPageRoutes } from './http/front-page.ts';
-import { Degraded, operationRoutes } from './http/operation.ts';
-import { type App, buildServer } from './http/server.ts';
-import { inboxRoutes } from './inbox/routes.ts';
-import { type Inbox, startInbox } from './inbox/smtp.ts';
-import { bootstrapClient } from './oauth/manage-clients.ts';
-import { oauthRoutes } from './oauth/routes.ts';
-import { makeAuthenticate } from './sessions/authenticate.ts';
-import { createSession } from './sessions/create-session.ts';
-import { endSessions } from './sessions/logout.ts';
-import { startRevocations } from './sessions/revocations.ts';
-import { sessionRoutes } from './sessions/routes.ts';
+import { makeSecrets } from './crypto/secrets.ts';
+import { migrate } from './database/migrate.ts';
+import { openDatabase } from './database/open.ts';
 import { startWorker, startWorkerThread } from './start-worker.ts';
-import { suppressionRoutes } from './suppressions/routes.ts';
-import { makeWriteLetter } from './templates/own/write-letter.ts';
-import { templatePreviewRoutes } from './templates/preview-routes.ts';
-import { makeTemplateRenderer } from './templates/renderer.ts';
-import { templateRoutes } from './templates/routes.ts';
-import { templateVersionRoutes } from './templates/version-routes.ts';
-import { openQuotas } from './tenants/quotas.ts';
-import { ensureDefaultTenant, openTenantDirectory } from './tenants/tenants.ts';
-import { bootstrapAdmin } from './users/bootstrap.ts';
-import { userRoutes } from './users/routes.ts';
-import { version } from './version.ts';
-import { webhookBacklog } from './webhooks/lane-store.ts';
-import { webhookRoutes } from './webhooks/routes.ts';
-import { makeTargetPolicy } from './webhooks/target.ts';
 
 export type Role = 'all' | 'api' | 'worker';
 
@@ -72,7 +21,7 @@ export interface Running {
 }
 
 /** What is to be undone at the end, the latest first. */
-type Stops = (() => Promise<void>)[];
+export type Stops = (() => Promise<void>)[];
 
 /** Builds and starts what `role` asks for. What was started before a fault is stopped again. */
 export async function start({ config, role, log }: { config: Config; role: Role; log: Logger }): Promise<Running> {
@@ -95,8 +44,12 @@ export async function start({ config, role, log }: { config: Config; role: Role;
       return { banner: '', stop };
     }
 
+    // Most of the code there is, which a worker has no use for.
+    const { startApi } = await import('./start-api.ts');
     const isDevelopment = config.environment === 'development';
-    const inbox = isDevelopment ? await startInbox({ db, log, port: config.inboxPort }) : undefined;
+    const inbox = isDevelopment
+      ? await (await import('./inbox/smtp.ts')).startInbox({ db, log, port: config.inboxPort })
+      : undefined;
     if (inbox) stops.push(inbox.close);
     const actual = inbox ? { ...config, inboxPort: inbox.port } : config;
     const workers =
@@ -104,218 +57,10 @@ export async function start({ config, role, log }: { config: Config; role: Role;
     if (workers) stops.push(workers.stop);
     const wakeWorkers = () => workers?.wake();
     const queueFault = config.queueUrl === undefined ? undefined : workers?.queueFault;
-    const banner = await startHttp({ config: actual, database, secrets, log, inbox, wakeWorkers, queueFault, stops });
+    const banner = await startApi({ config: actual, database, secrets, log, inbox, wakeWorkers, queueFault, stops });
     return { banner, stop };
   } catch (error) {
     await stop().catch((fault) => log.error({ err: fault }, 'could not clean up'));
     throw error;
   }
-}
-
-interface HttpParts {
-  config: Config;
-  database: OpenDatabase;
-  secrets: Secrets;
-  log: Logger;
-  inbox: Inbox | undefined;
-  wakeWorkers: () => void;
-  /** Of the worker in this process, where it uses a broker. */
-  queueFault: (() => string | undefined) | undefined;
-  stops: Stops;
-}
-
-/** Builds identity and the acceptance of mail, listens, and returns the banner. */
-async function startHttp(parts: HttpParts): Promise<string> {
-  const { config, database, log, inbox, queueFault, stops } = parts;
-  const { db } = database;
-  const world = await buildWorld(parts);
-  await bootstrap(world, config);
-
-  let isDraining = false;
-  const app = await buildServer({
-    log,
-    publicUrl: config.publicUrl,
-    trustProxy: config.trustProxy,
-    version,
-    routes: [
-      frontPageRoutes({ publicUrl: config.publicUrl, version, development: inbox !== undefined }),
-      operationRoutes({
-        checks: readinessChecks(db, queueFault),
-        isDraining: () => isDraining,
-        gauges: [queueGauge(db), webhookGauge(db)],
-      }),
-      userRoutes(world),
-      sessionRoutes(world),
-      oauthRoutes(world),
-      emailRoutes(world),
-      statsRoutes(world),
-      unsubscribeRoutes(world),
-      domainRoutes({ ...world, parseDomain, lookUpTxt: makeLookUpTxt(config.dnsServers) }),
-      templateRoutes(world),
-      templateVersionRoutes(world),
-      templatePreviewRoutes({
-        ...world,
-        sendTemplate: (tx, caller, letter) => sendTemplate(world, tx, caller, letter),
-      }),
-      suppressionRoutes({ ...world, parseAddress, normalizeEmail }),
-      webhookRoutes({ ...world, recordAudit, targetPolicy: makeTargetPolicy(config) }),
-      ...(inbox ? [inboxRoutes({ db })] : []),
-    ],
-  });
-  await listen(app, config, log);
-  stops.push(async () => {
-    isDraining = true;
-    await drain(app);
-  });
-  const { environment, host, port, publicUrl } = config;
-  log.info({ version, environment, publicUrl }, `ready on ${host}:${port}`);
-  return environment === 'development' ? bannerOf(config, database, inbox) : '';
-}
-
-/** Everything a route may ask a corner of. */
-async function buildWorld({ config, database, secrets, log, wakeWorkers, stops }: HttpParts) {
-  const { db } = database;
-  const { publicUrl } = config;
-  const passwords = makePasswordHasher();
-  stops.push(passwords.close);
-  const revocations = await startRevocations({ db, log, accessTokenSeconds: config.accessTokenSeconds });
-  stops.push(async () => revocations.stop());
-  stops.push(keepHouse({ db, log }));
-
-  const keys = await loadSigningKeys({ db, secrets });
-  const signer = makeTokenSigner({ keys, publicUrl });
-  const verifier = makeTokenVerifier({ keys, publicUrl });
-  const tenants = openTenantDirectory({ db, tenants: config.tenants });
-  const authenticateKey = makeAuthenticateKey({ db, secrets, log });
-  const authenticate = makeAuthenticate({ verifier, revocations, findTenant: tenants.findTenant, authenticateKey });
-  const messageIdHost = new URL(publicUrl).hostname;
-  const submit = (tx: Queryable, emails: NewEmail[]) => submitEmails({ secrets, messageIdHost }, tx, emails);
-  const quotas = openQuotas(db);
-  const templates = makeTemplateRenderer({ log });
-  stops.push(templates.close);
-  const tokenWorld = { ...config, secrets, signer };
-  return {
-    ...config,
-    ...tenants,
-    db,
-    secrets,
-    log,
-    passwords,
-    keys,
-    signer,
-    verifier,
-    revocations,
-    authenticate,
-    needs: makeNeeds(authenticate),
-    verifiedDomains: rememberVerifiedDomains(db),
-    submitEmails: submit,
-    acceptEmail: makeAcceptor({ db, submitEmails: submit, wakeWorkers }),
-    acceptCounted: makeCountedAcceptor({ db, submitEmails: submit, quotas, wakeWorkers }),
-    quotas,
-    uploads: await openUploads(join(config.dataDir, 'spool')),
-    wakeWorkers,
-    templates,
-    writeLetter: makeWriteLetter({ templates, log }),
-    anonymizeEmails,
-    endSessions: (tx: Transaction, userId: string, except?: string) => endSessions({ revocations }, tx, userId, except),
-    openSession: (tx: Transaction, login: Parameters<typeof createSession>[2]) => createSession(tokenWorld, tx, login),
-  };
-}
-
-/** Makes what the settings ask for, where it is not there. */
-async function bootstrap(
-  world: { db: Database; secrets: Secrets; passwords: PasswordHasher; log: Logger },
-  config: Config,
-): Promise<void> {
-  const { id: tenantId } = await ensureDefaultTenant(world.db);
-  const { bootstrapClientId: clientId, bootstrapClientSecret: secret, bootstrapClientScope: scopes } = config;
-  if (clientId !== undefined && secret !== undefined) {
-    const made = await bootstrapClient(world, { tenantId, clientId, secret, scopes });
-    if (made) world.log.info(`made the client ${clientId}`);
-  }
-  const { bootstrapAdminEmail: email, bootstrapAdminPassword: password } = config;
-  if (email !== undefined && password !== undefined) {
-    const made = await bootstrapAdmin(world, { tenantId, email, password });
-    if (made) world.log.info('made the first administrator');
-  }
-}
-
-function readinessChecks(db: Database, queueFault: (() => string | undefined) | undefined) {
-  return {
-    database: async () => {
-      await db`SELECT 1`;
-    },
-    migrations: async () => {
-      if (!(await isMigrated(db))) throw new Error('the schema is older than this version');
-    },
-    // Mail flows without the broker, so a balancer should go on sending requests here.
-    ...(queueFault && {
-      queue: async () => {
-        const fault = queueFault();
-        if (fault !== undefined) throw new Degraded(fault);
-      },
-    }),
-  };
-}
-
-function queueGauge(db: Database) {
-  return {
-    name: 'postern_email_queue_letters',
-    help: 'Letters not at their end, by lane and whether they are due or wait for their time',
-    labelNames: ['lane', 'state'],
-    measure: async () =>
-      (await queueDepth(db)).flatMap(({ lane, due, waiting }) => [
-        { labels: { lane, state: 'due' }, value: due },
-        { labels: { lane, state: 'waiting' }, value: waiting },
-      ]),
-  };
-}
-
-function webhookGauge(db: Database) {
-  return {
-    name: 'postern_webhook_queue_deliveries',
-    help: 'Webhook deliveries not at their end, by whether they are due or wait for their time',
-    labelNames: ['state'],
-    measure: async () => {
-      const { due, waiting } = await webhookBacklog(db);
-      return [
-        { labels: { state: 'due' }, value: due },
-        { labels: { state: 'waiting' }, value: waiting },
-      ];
-    },
-  };
-}
-
-/** Listens; a port still held by a Postern on its way out is waited for. */
-async function listen(app: App, { port, host }: Config, log: Logger): Promise<void> {
-  const deadline = Date.now() + 5_000;
-  for (let said = false; ; said = true) {
-    try {
-      await app.listen({ port, host });
-      return;
-    } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')) throw error;
-      if (Date.now() > deadline) {
-        throw new Error(`Port ${port} is taken by another program. Stop it, or set PORT to a free one.`);
-      }
-      if (!said) log.warn(`port ${port} is taken; trying again for a few seconds`);
-      await sleep(250);
-    }
-  }
-}
-
-function bannerOf({ publicUrl, smtpUrls }: Config, { where }: OpenDatabase, inbox: Inbox | undefined): string {
-  const mail = smtpUrls.length > 0 ? 'delivered to SMTP_URL' : `kept in the dev inbox: ${publicUrl}/inbox`;
-  return `
-  Postern ${version} is ready at ${publicUrl}
-
-    API pages   ${publicUrl}/docs
-    Mail        ${mail}${inbox ? ` (SMTP on 127.0.0.1:${inbox.port})` : ''}
-    Data        ${where}
-
-  Register the first user:
-
-    ${firstCall(publicUrl).replaceAll('\n', '\n    ')}
-
-`;
 }

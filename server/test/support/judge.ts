@@ -125,7 +125,7 @@ export async function startJudge({ holdMilliseconds = 30 } = {}): Promise<Judge>
       }
       if (reply !== undefined) assertRefusal(reply);
       if (reply?.status === 503) refusals++;
-      await sleep(50);
+      await sleep(200);
     }
   };
 

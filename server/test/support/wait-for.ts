@@ -11,7 +11,8 @@ export async function waitFor<T>(
     detail?: () => string;
   },
 ): Promise<NonNullable<Exclude<T, false>>> {
-  const deadline = Date.now() + (options.seconds ?? 30) * 1000;
+  const start = Date.now();
+  const deadline = start + (options.seconds ?? 30) * 1000;
   let last: unknown;
   while (Date.now() < deadline) {
     try {
@@ -21,7 +22,9 @@ export async function waitFor<T>(
       if (!options.retryOn?.(error)) throw error;
       last = error;
     }
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    // Ever more rarely: what takes long is not to be slowed down by being asked for.
+    const pause = Math.min(200, Math.max(10, (Date.now() - start) / 10));
+    await new Promise((resolve) => setTimeout(resolve, pause));
   }
   throw new Error(
     `Waited in vain for ${options.what}.${last ? ` Last error: ${last}` : ''}\n${options.detail?.() ?? ''}`,
