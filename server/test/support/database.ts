@@ -2,13 +2,11 @@
  * A database of its own for each test that talks SQL: the embedded server is started once per test process and a fresh,
  * migrated database is made in it.
  */
-import { mkdtemp } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import pino from 'pino';
 import { connectDatabase, type Database } from '../../src/database/database.ts';
 import { type EmbeddedPostgres, openEmbedded } from '../../src/database/embedded.ts';
 import { migrate } from '../../src/database/migrate.ts';
+import { prepareData } from './prepared-data.ts';
 import { removeData } from './start-postern.ts';
 
 let server: Promise<EmbeddedPostgres & { dataDir: string }> | undefined;
@@ -19,7 +17,7 @@ let open = 0;
 export async function testDatabase(): Promise<{ db: Database; url: string; close: () => Promise<void> }> {
   open++;
   server ??= (async () => {
-    const dataDir = await mkdtemp(join(tmpdir(), 'postern-test-db-'));
+    const dataDir = await prepareData();
     return { ...(await openEmbedded(dataDir, pino({ level: 'silent' }))), dataDir };
   })();
   const { url: adminUrl, close: stop, dataDir } = await server;

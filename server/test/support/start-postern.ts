@@ -1,10 +1,10 @@
 /** Starts a whole Postern, as a user would: its own process, its own data folder, free ports. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { prepareData } from './prepared-data.ts';
 import { waitFor } from './wait-for.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -66,7 +66,7 @@ export interface StartOptions {
 
 /** @throws Error with the output when it does not become ready in 30 s */
 export async function startPostern(options: StartOptions = {}): Promise<Postern> {
-  const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'postern-test-')));
+  const dataDir = options.dataDir ?? (await prepareData());
   const [port, inboxPort] = await freePorts(2);
   const env: Record<string, string> = {
     PATH: process.env.PATH ?? '',
