@@ -61,11 +61,14 @@ export function deliveryRoutes({ db, needs }: { db: Database; needs: Needs }): R
         },
       },
       async (request) => {
-        const { delivery } = await readDelivery(db, callerOf(request), request.params);
-        const [event, tries] = await Promise.all([findEvent(db, delivery.id), triesOf(db, delivery.id)]);
-        // Its time came in this very moment.
-        if (!event) throw deliveryNotFound();
-        return shownDetail(delivery, payloadOf(event), tries);
+        // As of one instant, so that the count of attempts is the length of the log.
+        return db.begin('ISOLATION LEVEL REPEATABLE READ READ ONLY', async (tx) => {
+          const { delivery } = await readDelivery(tx, callerOf(request), request.params);
+          const event = await findEvent(tx, delivery.id);
+          // Its time came in this very moment.
+          if (!event) throw deliveryNotFound();
+          return shownDetail(delivery, payloadOf(event), await triesOf(tx, delivery.id));
+        });
       },
     );
 

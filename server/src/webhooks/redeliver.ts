@@ -1,5 +1,5 @@
 /** Sending by hand: a test event, a delivery once more, all that failed. Each ends the endpoint's rest. */
-import type { Database } from '../database/database.ts';
+import type { Database, Queryable } from '../database/database.ts';
 import type { Caller } from '../http/caller.ts';
 import { invalidRequest } from '../http/problem.ts';
 import { type DeliveryRow, findDelivery, insertTest, requeueDelivery, requeueFailed } from './delivery-store.ts';
@@ -12,7 +12,7 @@ const maxAtOnce = 10_000;
 
 /** @throws webhookNotFound, deliveryNotFound, in the same words whether malformed, absent, or of another (S41) */
 export async function readDelivery(
-  db: Database,
+  db: Queryable,
   caller: Caller,
   { id, delivery }: { id: string; delivery: string },
 ): Promise<{ webhook: Webhook; delivery: DeliveryRow }> {

@@ -16,22 +16,50 @@ export interface Stage {
   healthcheck: string[];
 }
 
-/** @returns the last stage */
+/** Builds the last stage and, as Docker does, only the stages it needs. @returns that last stage */
 export async function buildImage(dockerfile: string, context: string, folder: string): Promise<Stage> {
   const stages = new Map<string, Stage>();
   const ignored = ignorePatterns(context);
+  const all = instructions(readFileSync(dockerfile, 'utf8'));
+  const needed = neededStages(all);
   let stage: Stage | undefined;
-  for (const { name, rest } of instructions(readFileSync(dockerfile, 'utf8'))) {
+  for (const { name, rest } of all) {
     if (name === 'FROM') {
-      const [base = '', , as = String(stages.size)] = rest.split(' ');
-      stage = openStage(stages.get(base), join(folder, as));
-      stages.set(as, stage);
+      const [base = '', as] = stageOf(rest);
+      stage = needed.has(as) ? openStage(stages.get(base), join(folder, as)) : undefined;
+      if (stage) stages.set(as, stage);
     } else if (stage) {
       await carryOut(stage, name, rest, { stages, context, ignored });
     }
   }
   if (!stage) throw new Error('The Dockerfile has no FROM.');
   return stage;
+}
+
+/** `FROM base AS name`: each of our stages has a name. */
+function stageOf(from: string): [base: string, name: string] {
+  const [base = '', , name] = from.split(' ');
+  if (name === undefined) throw new Error(`The stage FROM ${from} has no name.`);
+  return [base, name];
+}
+
+function neededStages(all: { name: string; rest: string }[]): Set<string> {
+  const needs = new Map<string, string[]>();
+  let last = '';
+  for (const { name, rest } of all) {
+    const copied = name === 'COPY' ? /^--from=(\S+) /.exec(rest)?.[1] : undefined;
+    if (name === 'FROM') {
+      const [base, as] = stageOf(rest);
+      needs.set(as, [base]);
+      last = as;
+    } else if (copied !== undefined) {
+      needs.get(last)?.push(copied);
+    }
+  }
+  const needed = new Set([last]);
+  // A set's iteration comes upon what is added to it on the way.
+  for (const stage of needed) for (const one of needs.get(stage) ?? []) if (needs.has(one)) needed.add(one);
+  return needed;
 }
 
 function instructions(text: string): { name: string; rest: string }[] {
