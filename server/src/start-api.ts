@@ -26,7 +26,7 @@ import { statsRoutes } from './emails/stats-routes.ts';
 import { queueDepth } from './emails/store.ts';
 import { submitEmails } from './emails/submit.ts';
 import { unsubscribeRoutes } from './emails/unsubscribe-routes.ts';
-import { openUploads } from './emails/upload.ts';
+import { openUploads } from './emails/upload/upload.ts';
 import { keepHouse } from './housekeeping.ts';
 import { makeNeeds } from './http/caller.ts';
 import { drain } from './http/drain.ts';

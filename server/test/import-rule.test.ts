@@ -13,6 +13,7 @@ const features: Record<string, string[]> = {
   sessions: ['users', 'challenges', 'emails', 'tenants', 'audit'],
   users: ['challenges', 'emails', 'templates', 'tenants', 'audit'],
   challenges: ['emails', 'templates', 'tenants', 'audit'],
+  delivery: ['emails', 'templates', 'domains', 'suppressions', 'webhooks', 'tenants', 'audit'],
   emails: ['templates', 'domains', 'suppressions', 'webhooks', 'tenants', 'audit'],
   templates: [],
   domains: ['audit'],

@@ -6,8 +6,8 @@ import { type Quotas, takeQuota } from '../tenants/quotas.ts';
 import type { AcceptEmail } from './accept.ts';
 import { writeContents } from './attachments.ts';
 import type { NewEmail, SubmittedEmail } from './email.ts';
-import type { Gate } from './gate.ts';
 import { gather } from './gather.ts';
+import type { Gate } from './upload/gate.ts';
 
 export interface Intake {
   db: Database;

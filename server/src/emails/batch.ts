@@ -7,7 +7,7 @@ import { checkEmail, type SenderRules } from './check-email.ts';
 import type { NewEmail, SubmittedEmail } from './email.ts';
 import { batchTooLarge } from './errors.ts';
 import { type BatchAnswer, NewEmailBody } from './schemas.ts';
-import type { UploadedContents } from './upload.ts';
+import type { UploadedContents } from './upload/upload.ts';
 
 type ItemAnswer = Static<typeof BatchAnswer>['data'][number];
 

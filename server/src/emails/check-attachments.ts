@@ -1,10 +1,10 @@
 /** The rules of attachments (S43, S48): contents come with the request and from nowhere else, names name no place. */
 import type { Attachment, Content, NewAttachment } from './attachments.ts';
-import { decodeBase64 } from './base64.ts';
 import { invalidAttachment } from './errors.ts';
 import { mediaTypeOf } from './media-types.ts';
 import type { NewEmailBody } from './schemas.ts';
-import type { UploadedContents } from './upload.ts';
+import { decodeBase64 } from './upload/base64.ts';
+import type { UploadedContents } from './upload/upload.ts';
 
 type Given = NonNullable<NewEmailBody['attachments']>[number];
 

@@ -19,7 +19,7 @@ import {
 } from './errors.ts';
 import { checkHeaders, checkLine, checkMetadata, checkTags, checkText } from './fields.ts';
 import type { NewEmailBody, SendBody } from './schemas.ts';
-import type { UploadedContents } from './upload.ts';
+import type { UploadedContents } from './upload/upload.ts';
 
 export interface SenderRules {
   mailFrom: Mailbox;

@@ -1,12 +1,10 @@
 /**
- * Emails: accepting messages, keeping their history, and bringing each recipient to an end.
+ * Emails: accepting messages and keeping their history.
  *
  * This folder owns the tables `emails`, `email_recipients`, `email_bodies`, `email_attachments`, `email_events` and
- * `email_queue`. It leaves to `queue/` how the id of a due letter reaches a worker, and to `transport/` how a letter
- * leaves the machine. This file
- * holds the words that the folder and its callers share.
+ * `email_queue`. It leaves to `delivery/` to bring each recipient to an end. This file holds the words that both and
+ * their callers share.
  */
-
 import type { TemplateUse } from '../templates/renderer.ts';
 import type { RenderedText } from '../templates/template.ts';
 import type { NewAttachment } from './attachments.ts';

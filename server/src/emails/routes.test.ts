@@ -17,7 +17,7 @@ import { makeAcceptor } from './accept.ts';
 import { makeCountedAcceptor } from './accept-letters.ts';
 import { emailRoutes } from './routes.ts';
 import { submitEmails } from './submit.ts';
-import { openUploads } from './upload.ts';
+import { openUploads } from './upload/upload.ts';
 
 /** An instant so many days from now, to the second. */
 function inDays(days: number): Date {

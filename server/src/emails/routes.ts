@@ -40,7 +40,7 @@ import {
   SendBody,
   Submitted,
 } from './schemas.ts';
-import type { Uploads } from './upload.ts';
+import type { Uploads } from './upload/upload.ts';
 
 export interface EmailWorld extends SenderWorld, Intake, FillWorld {
   db: Database;

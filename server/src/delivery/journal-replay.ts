@@ -3,9 +3,9 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { type Database, isUnavailable } from '../database/database.ts';
-import { findQueued, type Settlement } from './delivery-store.ts';
 import { type JournalOwner, journalFolder, journalSuffix, journalVersion, ownJournals, readFrames } from './journal.ts';
 import { writeOutcomes } from './settle.ts';
+import { findQueued, type Settlement } from './store.ts';
 
 interface Parts {
   dataDir: string;

@@ -22,13 +22,13 @@ import { testDatabase } from '../../test/support/database.ts';
 import { waitFor } from '../../test/support/wait-for.ts';
 import { makeSecrets } from '../crypto/secrets.ts';
 import type { Database } from '../database/database.ts';
+import { findDetail } from '../emails/history-store.ts';
+import { submitEmails } from '../emails/submit.ts';
 import { PostgresQueue } from '../queue/postgres.ts';
-import { loadLetters, type Settlement } from './delivery-store.ts';
-import { findDetail } from './history-store.ts';
 import { journalFolder, openJournal, ownJournals, readFrames } from './journal.ts';
 import { replayJournals } from './journal-replay.ts';
 import { hold, settlementOf } from './outcome.ts';
-import { submitEmails } from './submit.ts';
+import { loadLetters, type Settlement } from './store.ts';
 
 const secrets = makeSecrets([Buffer.alloc(32, 7)]);
 const log = pino({ level: 'silent' });

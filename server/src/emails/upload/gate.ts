@@ -1,4 +1,4 @@
-import { defineError } from '../errors.ts';
+import { defineError } from '../../errors.ts';
 
 const tooBusy = defineError('emails.busy', 503, 'Too many large emails at once');
 

@@ -1,9 +1,9 @@
 import type { Database } from '../database/database.ts';
 import type { Queue, Room } from '../queue/queue.ts';
-import { dropOrphans, type LetterRow, loadLetters } from './delivery-store.ts';
 import { type Hold, isBulk, isCode } from './hold.ts';
 import { hold as holdLetter } from './outcome.ts';
 import type { RelayWatch } from './relay-watch.ts';
+import { dropOrphans, type LetterRow, loadLetters } from './store.ts';
 
 /** How often letters are asked for without a sign that there are some. */
 export const pollMilliseconds = 150;

@@ -4,8 +4,8 @@
  * know no more of JSON than where strings, objects and arrays begin and end; what is no JSON it passes on to be refused.
  */
 import { createHash, type Hash, randomBytes } from 'node:crypto';
-import { identityOf } from '../http/idempotency.ts';
-import { malformedJson, maxDepth } from '../http/json-body.ts';
+import { identityOf } from '../../http/idempotency.ts';
+import { malformedJson, maxDepth } from '../../http/json-body.ts';
 import { Base64Decoder } from './base64.ts';
 
 export interface ExtractedContent {

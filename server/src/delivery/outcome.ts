@@ -1,13 +1,13 @@
 /** What an attempt means for a letter and its recipients. Nothing here touches the database. */
 import { newId } from '../crypto/ids.ts';
+import type { EmailStatus } from '../emails/email.ts';
 import type { ClaimedEmail } from '../queue/queue.ts';
 import type { Delivery, RecipientResult, Reply } from '../transport/transport.ts';
-import type { LetterRecipient, LetterRow, RecipientOutcome, Settlement } from './delivery-store.ts';
 import { destinationOf } from './destinations.ts';
-import type { EmailStatus } from './email.ts';
 import { refusesAddress } from './hard-bounce.ts';
 import { isTransactionFull, kindOf } from './reply-kind.ts';
 import { nextAttemptAt } from './retry-policy.ts';
+import type { LetterRecipient, LetterRow, RecipientOutcome, Settlement } from './store.ts';
 
 /** A letter in the hands of a worker. */
 export interface HeldLetter extends LetterRow {

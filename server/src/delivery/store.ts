@@ -4,12 +4,12 @@
  * alone (`connectDatabase`), whatever the tables were like at that moment.
  */
 import type { Database } from '../database/database.ts';
+import type { Attachment } from '../emails/attachments.ts';
+import { countRecipients } from '../emails/counters.ts';
+import type { EmailStatus, Lane, OnUncertain } from '../emails/email.ts';
 import { type SuppressionReason, suppressBounced, suppressionOf } from '../suppressions/suppression.ts';
 import { notReached } from '../transport/transport.ts';
 import { emailWebhookEvents } from '../webhooks/events.ts';
-import type { Attachment } from './attachments.ts';
-import { countRecipients } from './counters.ts';
-import type { EmailStatus, Lane, OnUncertain } from './email.ts';
 
 export interface LetterRow {
   id: string;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { parseJsonBody } from '../http/json-body.ts';
+import { parseJsonBody } from '../../http/json-body.ts';
 import { ContentExtractor } from './content-extractor.ts';
 
 interface Extracted {

@@ -15,11 +15,11 @@ import { waitFor } from '../../test/support/wait-for.ts';
 import { makeSecrets } from '../crypto/secrets.ts';
 import type { Database } from '../database/database.ts';
 import { makeDkimKeyring } from '../domains/dkim-keyring.ts';
+import type { NewEmail } from '../emails/email.ts';
+import { findDetail } from '../emails/history-store.ts';
+import { submitEmails } from '../emails/submit.ts';
 import { PostgresQueue } from '../queue/postgres.ts';
 import { SmtpTransport } from '../transport/smtp.ts';
-import type { NewEmail } from './email.ts';
-import { findDetail } from './history-store.ts';
-import { submitEmails } from './submit.ts';
 import { startMailWorker } from './worker.ts';
 
 const secrets = makeSecrets([Buffer.alloc(32, 7)]);

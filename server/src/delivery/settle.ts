@@ -5,8 +5,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type Database, isUnavailable } from '../database/database.ts';
-import { outcomeKey, type Settlement, writeSettlements } from './delivery-store.ts';
 import type { Journal } from './journal.ts';
+import { outcomeKey, type Settlement, writeSettlements } from './store.ts';
 
 export interface SettlerParts {
   db: Database;

@@ -29,7 +29,7 @@ import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
 import type { Logger } from 'pino';
 import { newId } from '../crypto/ids.ts';
-import type { Settlement } from './delivery-store.ts';
+import type { Settlement } from './store.ts';
 
 export interface Journal {
   /** Takes an outcome down at once. Does not throw: see `isBroken`. */

@@ -7,13 +7,13 @@ import type { Secrets } from '../crypto/secrets.ts';
 import type { Database } from '../database/database.ts';
 import type { FindDkimKeys } from '../domains/dkim-keyring.ts';
 import { dkimSignatures, relaxedBodyHash } from '../domains/dkim-sign.ts';
+import { readMailbox } from '../emails/address.ts';
+import { type Attachment, readAttachment } from '../emails/attachments.ts';
+import { unsubscribeToken } from '../emails/unsubscribe-token.ts';
 import { callersHeader, type HeaderMailbox, mailboxHeader, parameterHeader, textHeader } from '../mime/header.ts';
 import { base64Pieces, base64Size, encodeText } from '../mime/transfer-encoding.ts';
 import type { OutgoingMessage } from '../transport/transport.ts';
-import { readMailbox } from './address.ts';
-import { type Attachment, readAttachment } from './attachments.ts';
-import type { LetterRow } from './delivery-store.ts';
-import { unsubscribeToken } from './unsubscribe-token.ts';
+import type { LetterRow } from './store.ts';
 
 interface Content {
   subject: string;

@@ -1,5 +1,8 @@
 /**
- * The mail worker: claims due letters, loads them in batches, delivers several at once, and settles. It survives the
+ * Delivery: what becomes of an accepted letter until each of its recipients has come to an end. It leaves to `queue/` how
+ * the id of a due letter reaches a worker, and to `transport/` how a letter leaves the machine.
+ *
+ * The mail worker claims due letters, loads them in batches, delivers several at once, and settles. It survives the
  * database and the relay going away: while outcomes cannot be recorded it begins nothing, and while no relay can be
  * reached it takes a letter a second to find out, and leaves the others where they can be seen and canceled.
  */
@@ -10,7 +13,6 @@ import type { Queue } from '../queue/queue.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { ComposeParts } from './compose.ts';
 import { deliver } from './deliver.ts';
-import { hastenUnreached, postpone } from './delivery-store.ts';
 import { Destinations } from './destinations.ts';
 import { Hold, isCode, type Lane, lanes } from './hold.ts';
 import { Intake, pollMilliseconds } from './intake.ts';
@@ -19,6 +21,7 @@ import { replayJournals } from './journal-replay.ts';
 import { type HeldLetter, putOff } from './outcome.ts';
 import { RelayWatch } from './relay-watch.ts';
 import { Settler } from './settle.ts';
+import { hastenUnreached, postpone } from './store.ts';
 
 export interface MailWorker {
   /** Says that work was committed; without it the worker looks by itself a little later. */

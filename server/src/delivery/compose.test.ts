@@ -8,11 +8,11 @@ import { newId } from '../crypto/ids.ts';
 import { makeSecrets, type Secrets } from '../crypto/secrets.ts';
 import type { Database } from '../database/database.ts';
 import { makeDkimKeyring } from '../domains/dkim-keyring.ts';
-import { formatMailbox, parseMailbox } from './address.ts';
-import { type Attachment, writeContents } from './attachments.ts';
+import { formatMailbox, parseMailbox } from '../emails/address.ts';
+import { type Attachment, writeContents } from '../emails/attachments.ts';
+import type { Lane } from '../emails/email.ts';
 import { type ComposeParts, compose } from './compose.ts';
-import type { LetterRecipient, LetterRow } from './delivery-store.ts';
-import type { Lane } from './email.ts';
+import type { LetterRecipient, LetterRow } from './store.ts';
 
 interface Given {
   lane?: Lane;

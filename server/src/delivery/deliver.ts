@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
 import type { Delivery, Transport } from '../transport/transport.ts';
 import { type ComposeParts, compose } from './compose.ts';
-import type { Settlement } from './delivery-store.ts';
 import { isCode } from './hold.ts';
 import { endWithoutAttempt, type HeldLetter, isToBeTried, settlementOf } from './outcome.ts';
+import type { Settlement } from './store.ts';
 
 interface Parts extends ComposeParts {
   transport: Transport;
