@@ -16,6 +16,9 @@ export interface GatherOptions<Item> {
   patience?: { milliseconds: number; exhausted: () => Error };
 }
 
+/** What is not worth two commits. */
+const smallBatch = 16;
+
 interface Waiting<Item, Result> {
   item: Item;
   resolve: (result: Result) => void;
@@ -33,13 +36,19 @@ export function gather<Item, Result>(
 ): (item: Item) => Promise<Result> {
   let waiting: Waiting<Item, Result>[] = [];
   let isScheduled = false;
-  /** When each of the batches now at the disk began. */
-  const begun = new Set<{ at: number }>();
+  /** The batches now at the disk: when each began, and of how many items it is. */
+  const begun = new Set<{ at: number; count: number }>();
 
   const isHopeless = () => {
     if (!options.patience || begun.size < options.writers) return false;
     const latest = Math.max(...[...begun].map(({ at }) => at));
     return performance.now() - latest > options.patience.milliseconds;
+  };
+  // Where one writer took all there is, the others had nothing to do until it came back.
+  const fairShare = () => {
+    let inAll = waiting.length;
+    for (const { count } of begun) inAll += count;
+    return Math.max(smallBatch, Math.ceil(inAll / options.writers));
   };
   const schedule = () => {
     if (isScheduled || begun.size >= options.writers || waiting.length === 0) return;
@@ -47,10 +56,10 @@ export function gather<Item, Result>(
     // After the sockets of this turn have been read, so that what arrived together is written together.
     setImmediate(() => {
       isScheduled = false;
-      const count = countBatch(waiting, options);
+      const count = Math.min(countBatch(waiting, options), fairShare());
       const batch = waiting.slice(0, count);
       waiting = waiting.slice(count);
-      const beginning = { at: performance.now() };
+      const beginning = { at: performance.now(), count };
       begun.add(beginning);
       void writeBatch(write, batch).finally(() => {
         begun.delete(beginning);
