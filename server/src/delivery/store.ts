@@ -144,7 +144,9 @@ const settleStatement = `
     UNION ALL
     SELECT tenant_id, email_id, at, m.*
     FROM letter CROSS JOIN json_to_recordset(letter.more) AS m (${recipientColumns})
-    WHERE letter.more IS NOT NULL
+    -- The range is for the planner, who else expects a hundred rows of each letter and then looks through all recipients
+    -- there are rather than for each of these.
+    WHERE letter.more IS NOT NULL AND m.position BETWEEN 1 AND 32767
   ), recipient AS (
     UPDATE email_recipients r
     SET status = held.status, attempts = r.attempts + coalesce(held.attempts, 1), next_attempt_at = held.next_attempt_at,
