@@ -133,6 +133,18 @@ describe('the mail calls', () => {
     assert.ok(woken >= 3);
   });
 
+  it('count a turn of the queue for each recipient, and one more for every 64 KiB, files included', async () => {
+    const costOf = async (fields: object) => {
+      const { body } = await call('POST', '/emails', { ...letter, ...fields });
+      const [row] = await db`SELECT cost FROM email_queue WHERE email_id = ${body.id}`;
+      return row?.cost;
+    };
+    assert.equal(await costOf({}), 1);
+    assert.equal(await costOf({ cc: ['bob@example.com', 'eve@example.com'], text: 'x'.repeat(70_000) }), 4);
+    const content = Buffer.alloc(140_000).toString('base64');
+    assert.equal(await costOf({ attachments: [{ filename: 'a.bin', content }] }), 3);
+  });
+
   it('show a letter with everything that was given', async () => {
     const [start, end] = [inDays(20), inDays(40)];
     const given = {

@@ -68,8 +68,9 @@ function emailRow({ secrets, messageIdHost }: Parts, email: NewEmail, createdAt:
 }
 
 /** A recipient counts for one, and so does every 64 KiB: what turns of the queue are paid in. */
-function costOf({ to, cc = [], bcc = [], text = '', html = '' }: NewEmail): number | undefined {
-  const cost = to.length + cc.length + bcc.length + Math.floor((text.length + html.length) / 65_536);
+function costOf({ to, cc = [], bcc = [], text = '', html = '', attachments = [] }: NewEmail): number | undefined {
+  const octets = attachments.reduce((sum, { size }) => sum + size, text.length + html.length);
+  const cost = to.length + cc.length + bcc.length + Math.floor(octets / 65_536);
   return cost > 1 ? Math.min(1_000, cost) : undefined;
 }
 
