@@ -30,6 +30,8 @@ interface TurnsOptions {
 const nobody = '00000000-0000-0000-0000-000000000000';
 /** Tenants in one round; the next begins where it ended. */
 export const maxTenants = 64;
+/** As many letters of a lane are looked at one by one before everyone's turn is asked for. */
+const fewLetters = 100;
 /** Debts are small and paid soon; more than this many are those of tenants long gone. */
 const maxDebts = 10_000;
 
@@ -52,6 +54,8 @@ export class Turns {
   /** The tenant served last. */
   #cursor = nobody;
   readonly #debts = new Map<string, number>();
+  /** The last time nothing was due: a worker without work asks several times a second. */
+  #wasIdle = false;
 
   /**
    * @param assignments what becomes of the rows that are taken: SET of an UPDATE of `email_queue q`, whole
@@ -66,6 +70,7 @@ export class Turns {
 
   /** Takes up to `room` due letters, those of different tenants alternating. */
   async take(room: number): Promise<TakenRow[]> {
+    if (room <= 0 || (this.#wasIdle && !(await this.#mayHaveDue()))) return [];
     const all: TakenRow[] = [];
     let isWholeCircle = false;
     let unfinished: string[] = [];
@@ -75,7 +80,16 @@ export class Turns {
       unfinished = round.unfinished;
       isWholeCircle ||= round.isWholeCircle;
     }
+    this.#wasIdle = all.length === 0;
     return all;
+  }
+
+  /** False where a short look is enough to see that nothing is due. */
+  async #mayHaveDue(): Promise<boolean> {
+    const [row] = await this.#db<{ may: boolean }[]>`
+      SELECT count(*) = ${fewLetters} OR coalesce(min(run_at) <= now(), false) AS may
+      FROM (SELECT run_at FROM email_queue WHERE lane = ${this.#lane} LIMIT ${fewLetters}) AS first`;
+    return row?.may !== false;
   }
 
   /** @param tenants whose turn it is; absent: whoever comes next */
