@@ -5,6 +5,7 @@
  */
 import type { Server as HttpServer, ServerResponse } from 'node:http';
 import { Server as NetServer, type Socket } from 'node:net';
+import { setImmediate as turnOfLoop } from 'node:timers/promises';
 import type { App } from './server.ts';
 
 interface Activity {
@@ -18,6 +19,9 @@ interface Activity {
 const quietMs = 1_000;
 const sweepMs = 50;
 const forceMs = 30_000;
+/** Turns of the event loop without a new connection after which none is taken to wait, and how long they are counted. */
+const quietTurns = 5;
+const acceptMs = 5_000;
 
 const accounts = new WeakMap<HttpServer, Map<Socket, Activity>>();
 
@@ -48,6 +52,7 @@ export async function drain(app: App): Promise<void> {
   const { server } = app;
   const connections = accounts.get(server) ?? new Map<Socket, Activity>();
   app.log.debug('draining');
+  await acceptWaiting(server);
   server.prependListener('request', (_request, response: ServerResponse) => response.setHeader('Connection', 'close'));
   const closed = new Promise<void>((done) => {
     NetServer.prototype.close.call(server, () => done());
@@ -57,11 +62,27 @@ export async function drain(app: App): Promise<void> {
       if (open === 0 && performance.now() - at > quietMs) socket.destroy();
     }
   };
-  closeQuiet();
-  const sweep = setInterval(closeQuiet, sweepMs);
+  // After the sockets have been read: where this thread was held up, what was asked meanwhile still lies in them.
+  const sweep = setInterval(() => setImmediate(closeQuiet), sweepMs);
   const force = setTimeout(() => server.closeAllConnections(), forceMs);
   await closed;
   clearInterval(sweep);
   clearTimeout(force);
   await app.close();
+}
+
+/**
+ * Takes in the connections that the system has made but Node.js has not yet accepted, which it does one in a turn of its
+ * loop: closing the server would reset them, with the requests they carry. Nobody is told to close before, who would only
+ * come back by such a connection.
+ */
+async function acceptWaiting(server: HttpServer): Promise<void> {
+  let turns = 0;
+  const begin = () => {
+    turns = 0;
+  };
+  server.on('connection', begin);
+  const deadline = performance.now() + acceptMs;
+  while (turns++ < quietTurns && performance.now() < deadline) await turnOfLoop();
+  server.off('connection', begin);
 }
