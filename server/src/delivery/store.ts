@@ -120,7 +120,7 @@ const recipientColumns = `
  * One row for each letter, with the outcome of its first recipient; those of others stand in `more`. What is left out is
  * as it is for a letter to one recipient that was sent.
  */
-const settleStatement = `
+export const settleStatement = `
   WITH outcome AS MATERIALIZED (
     SELECT * FROM json_to_recordset($1::text::json) AS t (
       email_id uuid, lease_token uuid, run_at timestamptz, letter_status text, has_seal boolean,
