@@ -28,10 +28,16 @@ describe('a connection that is lost', () => {
       });
       await assert.rejects(transaction, isUnavailable);
     }
-    // Every connection of the pool works.
-    const all = Array.from({ length: 50 }, (_, i) => db<{ i: number }[]>`SELECT ${i}::integer AS i, pg_sleep(0.01)`);
+    // Every connection of the pool works, once it is known which have ended.
+    const all = await waitFor(
+      () =>
+        Promise.all(
+          Array.from({ length: 50 }, (_, i) => db<{ i: number }[]>`SELECT ${i}::integer AS i, pg_sleep(0.01)`),
+        ),
+      { what: 'the pool to be whole again', retryOn: isUnavailable },
+    );
     assert.deepEqual(
-      (await Promise.all(all)).map(([row]) => row?.i),
+      all.map(([row]) => row?.i),
       Array.from({ length: 50 }, (_, i) => i),
     );
   });
