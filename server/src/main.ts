@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The program. What is compiled is kept beside it where that can be written, so that the next start takes half as long. */
+/** The program. What is compiled is kept beside it where that can be written: the next command then takes half as long. */
 import * as module from 'node:module';
 import { fileURLToPath } from 'node:url';
 

@@ -47,6 +47,7 @@ export async function start({ config, role, log }: { config: Config; role: Role;
     // Most of the code there is, which a worker has no use for.
     const { startApi } = await import('./start-api.ts');
     const isDevelopment = config.environment === 'development';
+    // The SMTP server of development, which production never loads.
     const inbox = isDevelopment
       ? await (await import('./inbox/smtp.ts')).startInbox({ db, log, port: config.inboxPort })
       : undefined;
