@@ -15,7 +15,7 @@ import type { OpenDatabase } from './database/open.ts';
 import { makeLookUpTxt } from './domains/look-up.ts';
 import { domainRoutes } from './domains/routes.ts';
 import { rememberVerifiedDomains } from './domains/verified-domains.ts';
-import { makeAcceptor } from './emails/accept.ts';
+import { type Handoff, makeAcceptor } from './emails/accept.ts';
 import { makeCountedAcceptor } from './emails/accept-letters.ts';
 import { normalizeEmail, parseAddress, parseDomain } from './emails/address.ts';
 import { anonymizeEmails } from './emails/anonymize.ts';
@@ -24,7 +24,7 @@ import { emailRoutes } from './emails/routes.ts';
 import { sendTemplate } from './emails/send-template.ts';
 import { statsRoutes } from './emails/stats-routes.ts';
 import { queueDepth } from './emails/store.ts';
-import { submitEmails } from './emails/submit.ts';
+import { submitEmails, submitLeased } from './emails/submit.ts';
 import { unsubscribeRoutes } from './emails/unsubscribe-routes.ts';
 import { openUploads } from './emails/upload/upload.ts';
 import { keepHouse } from './housekeeping.ts';
@@ -65,6 +65,8 @@ interface ApiParts {
   log: Logger;
   inbox: Inbox | undefined;
   wakeWorkers: () => void;
+  /** Of the worker in this process, if there is one. */
+  handoff: () => Handoff;
   /** Of the worker in this process, where it uses a broker. */
   queueFault: (() => string | undefined) | undefined;
   stops: Stops;
@@ -119,7 +121,7 @@ export async function startApi(parts: ApiParts): Promise<string> {
 }
 
 /** Everything a route may ask a corner of. */
-async function buildWorld({ config, database, secrets, log, wakeWorkers, stops }: ApiParts) {
+async function buildWorld({ config, database, secrets, log, wakeWorkers, handoff, stops }: ApiParts) {
   const { db } = database;
   const { publicUrl } = config;
   const passwords = makePasswordHasher();
@@ -135,7 +137,8 @@ async function buildWorld({ config, database, secrets, log, wakeWorkers, stops }
   const authenticateKey = makeAuthenticateKey({ db, secrets, log });
   const authenticate = makeAuthenticate({ verifier, revocations, findTenant: tenants.findTenant, authenticateKey });
   const messageIdHost = new URL(publicUrl).hostname;
-  const submit = (tx: Queryable, emails: NewEmail[]) => submitEmails({ secrets, messageIdHost }, tx, emails);
+  const letterParts = { secrets, messageIdHost };
+  const submit = (tx: Queryable, emails: NewEmail[]) => submitEmails(letterParts, tx, emails);
   const quotas = openQuotas(db);
   const templates = makeTemplateRenderer({ log });
   stops.push(templates.close);
@@ -155,7 +158,12 @@ async function buildWorld({ config, database, secrets, log, wakeWorkers, stops }
     needs: makeNeeds(authenticate),
     verifiedDomains: rememberVerifiedDomains(db),
     submitEmails: submit,
-    acceptEmail: makeAcceptor({ db, submitEmails: submit, wakeWorkers }),
+    acceptEmail: makeAcceptor({
+      db,
+      submitLeased: (own, emails, isLeased) => submitLeased(letterParts, own, emails, isLeased),
+      handoff,
+      wakeWorkers,
+    }),
     acceptCounted: makeCountedAcceptor({ db, submitEmails: submit, quotas, wakeWorkers }),
     quotas,
     uploads: await openUploads(join(config.dataDir, 'spool')),

@@ -6,6 +6,7 @@ import { recordAudit } from './audit/record.ts';
 import type { Config } from './config.ts';
 import type { Secrets } from './crypto/secrets.ts';
 import { connectDatabase, type Database } from './database/database.ts';
+import { type HandedLetters, makeHandoff, makeWindow, noHandoff } from './delivery/handoff.ts';
 import { makeJournalFolder } from './delivery/journal.ts';
 import { type MailWorker, startMailWorker } from './delivery/worker.ts';
 import { makeDkimKeyring } from './domains/dkim-keyring.ts';
@@ -28,6 +29,7 @@ export function startWorker({
   secrets,
   log,
   onQueueFault,
+  handoff,
 }: {
   config: Config;
   db: Database;
@@ -35,6 +37,7 @@ export function startWorker({
   secrets: Secrets;
   log: Logger;
   onQueueFault?: (fault: string | undefined) => void;
+  handoff?: Int32Array<SharedArrayBuffer>;
 }): MailWorker {
   const urls = config.smtpUrls.length > 0 ? config.smtpUrls : [`smtp://127.0.0.1:${config.inboxPort}`];
   const queue = openQueue({ db, log, url: config.queueUrl, onFault: onQueueFault });
@@ -47,6 +50,7 @@ export function startWorker({
     slots: 3 * config.smtpConnections,
     secrets,
     log,
+    handoff,
     dataDir: config.dataDir,
     publicUrl: config.publicUrl,
     // The operator's own domain, whose letters go out for every tenant.
@@ -64,6 +68,7 @@ export function startWorker({
       queue.wake();
       mail.wake();
     },
+    take: mail.take,
     stop: async () => {
       // The queue at once too: what arrives from now on is for others.
       await Promise.all([mail.stop(), queue.close(), webhooks.stop()]);
@@ -77,7 +82,11 @@ export interface WorkerThreadData {
   config: Config;
   databaseUrl: string;
   secretKeys: string[];
+  handoff: Int32Array<SharedArrayBuffer>;
 }
+
+/** What a worker thread is told: that work was committed, that letters are handed over, that it should end. */
+export type WorkerThreadOrder = 'wake' | HandedLetters | 'stop';
 
 /** What a worker thread tells. */
 export interface WorkerThreadMessage {
@@ -102,15 +111,20 @@ export function startWorkerThread({
   // Here, so that a folder that cannot be written ends the start, rather than the thread again and again.
   makeJournalFolder(config.dataDir);
   const entry = new URL(`./worker-thread${extname(import.meta.url)}`, import.meta.url);
-  const workerData: WorkerThreadData = {
-    config,
-    databaseUrl,
-    secretKeys: secretKeys.map((key) => key.toString('base64')),
-  };
   let stopping = false;
   let thread: Worker | undefined;
   let queueFault: string | undefined;
+  let handoff = noHandoff;
+  const tell = (order: WorkerThreadOrder) => thread?.postMessage(order);
   const launch = () => {
+    const window = makeWindow();
+    handoff = makeHandoff(window, tell);
+    const workerData: WorkerThreadData = {
+      config,
+      databaseUrl,
+      secretKeys: secretKeys.map((key) => key.toString('base64')),
+      handoff: window,
+    };
     thread = new Worker(entry, { workerData, resourceLimits });
     thread.on('message', (message: WorkerThreadMessage) => {
       queueFault = message.queueFault;
@@ -118,6 +132,7 @@ export function startWorkerThread({
     thread.on('error', (error) => log.error({ err: error }, 'the mail worker failed'));
     thread.on('exit', (code) => {
       thread = undefined;
+      handoff = noHandoff;
       if (stopping) return;
       log.error(`the mail worker ended with code ${code}; starting it again`);
       setTimeout(() => stopping || launch(), 1_000);
@@ -125,14 +140,16 @@ export function startWorkerThread({
   };
   launch();
   return {
-    wake: () => thread?.postMessage('wake'),
+    wake: () => tell('wake'),
+    /** To the thread that runs now. */
+    handoff: () => handoff,
     /** What is wrong with the broker of QUEUE_URL, if so. */
     queueFault: () => queueFault,
     stop: async () => {
       stopping = true;
       // It may have failed just now; then there is nothing to wait for.
       const ended = new Promise((resolve) => (thread ? thread.once('exit', resolve) : resolve(undefined)));
-      thread?.postMessage('stop');
+      tell('stop');
       await ended;
     },
   };

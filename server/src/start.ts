@@ -9,6 +9,7 @@ import { readSecretKeys } from './crypto/secret-key-file.ts';
 import { makeSecrets } from './crypto/secrets.ts';
 import { migrate } from './database/migrate.ts';
 import { openDatabase } from './database/open.ts';
+import { noHandoff } from './delivery/handoff.ts';
 import { startWorker, startWorkerThread } from './start-worker.ts';
 
 export type Role = 'all' | 'api' | 'worker';
@@ -57,8 +58,19 @@ export async function start({ config, role, log }: { config: Config; role: Role;
       role === 'all' ? startWorkerThread({ config: actual, databaseUrl: database.url, secretKeys, log }) : undefined;
     if (workers) stops.push(workers.stop);
     const wakeWorkers = () => workers?.wake();
+    const handoff = () => workers?.handoff() ?? noHandoff;
     const queueFault = config.queueUrl === undefined ? undefined : workers?.queueFault;
-    const banner = await startApi({ config: actual, database, secrets, log, inbox, wakeWorkers, queueFault, stops });
+    const banner = await startApi({
+      config: actual,
+      database,
+      secrets,
+      log,
+      inbox,
+      wakeWorkers,
+      handoff,
+      queueFault,
+      stops,
+    });
     return { banner, stop };
   } catch (error) {
     await stop().catch((fault) => log.error({ err: fault }, 'could not clean up'));

@@ -40,6 +40,11 @@ export class Hold {
     return this.#delivering.size;
   }
 
+  /** Octets of bodies of the letters that are ready to go. */
+  loadedBytes(): number {
+    return this.#loadedBytes;
+  }
+
   isEmpty(): boolean {
     return this.#counts.every((count) => count === 0);
   }
@@ -48,6 +53,16 @@ export class Hold {
     for (const claim of claims) {
       this.#claimed[claim.lane as Lane].push(claim);
       this.#counts[claim.lane as Lane]++;
+    }
+  }
+
+  /** Takes in letters that come with all there is of them. */
+  addReady(letters: HeldLetter[]): void {
+    for (const letter of letters) {
+      const lane = letter.claim.lane as Lane;
+      this.#ready[lane].push(letter);
+      this.#counts[lane]++;
+      this.#loadedBytes += bytesOf(letter);
     }
   }
 

@@ -34,6 +34,8 @@ export class Intake {
   /** Letters may have been committed since the last claim. */
   #isWoken = true;
   #nextPollAt = 0;
+  /** The last claim left nothing behind. */
+  #hasAll = false;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -41,6 +43,13 @@ export class Intake {
 
   wake(): void {
     this.#isWoken = true;
+  }
+
+  /** How many letters may come past the queue: none where the last claim has left some in it, or did not ask for all. */
+  roomForUnqueued(): number {
+    const { hold, relay, canSettle } = this.#parts;
+    if (!this.#hasAll || relay.isDown() || !canSettle() || hold.loadedBytes() > loadBytes) return 0;
+    return Math.max(0, this.#handSize - hold.count(1) - hold.count(2));
   }
 
   /** @param pace letters delivered in a second */
@@ -74,11 +83,13 @@ export class Intake {
     const codes = claims.filter(isCode).length;
     const bulk = claims.filter(isBulk).length;
     const isFull = (got: number, asked: number) => asked > 0 && got >= asked;
-    return (
+    const mayLeave =
       isFull(codes, room.otp) ||
       isFull(claims.length - codes - bulk, room.transactional) ||
-      isFull(claims.length - codes, room.bulk)
-    );
+      isFull(claims.length - codes, room.bulk);
+    // Of a lane that was not asked for nobody knows.
+    this.#hasAll = !mayLeave && room.transactional > 0 && room.bulk > 0;
+    return mayLeave;
   }
 
   #room(): Room {

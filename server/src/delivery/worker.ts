@@ -14,6 +14,7 @@ import type { Transport } from '../transport/transport.ts';
 import type { ComposeParts } from './compose.ts';
 import { deliver } from './deliver.ts';
 import { Destinations } from './destinations.ts';
+import { type HandedLetters, HandoffWindow, makeWindow } from './handoff.ts';
 import { Hold, isCode, type Lane, lanes } from './hold.ts';
 import { Intake, pollMilliseconds } from './intake.ts';
 import { type Journal, openJournal } from './journal.ts';
@@ -26,6 +27,8 @@ import { hastenUnreached, postpone } from './store.ts';
 export interface MailWorker {
   /** Says that work was committed; without it the worker looks by itself a little later. */
   wake: () => void;
+  /** Gives it letters past the queue. */
+  take: (handed: HandedLetters) => void;
   /** Finishes what is in flight, gives back what is not started, closes the transport. */
   stop: () => Promise<void>;
 }
@@ -40,6 +43,8 @@ export interface WorkerParts extends ComposeParts {
   slots?: number;
   /** Further deliveries at once, for `otp` alone: a full worker still takes codes. */
   otpSlots?: number;
+  /** Of whoever accepts letters in this process. */
+  handoff?: Int32Array<SharedArrayBuffer> | undefined;
   /** How many of `slots` bulk mail leaves free for other letters. */
   keptFromBulk?: number;
 }
@@ -72,6 +77,7 @@ export function startMailWorker(parts: WorkerParts): MailWorker {
   const ended = worker.run();
   return {
     wake: () => worker.wake(),
+    take: (handed) => worker.take(handed),
     stop: async () => {
       worker.stop();
       await ended;
@@ -87,6 +93,7 @@ class Worker {
   readonly #destinations = new Destinations();
   readonly #hold = new Hold();
   readonly #intake: Intake;
+  readonly #window: HandoffWindow;
   readonly #slots: number;
   readonly #otpSlots: number;
   readonly #bulkSlots: number;
@@ -120,6 +127,7 @@ class Worker {
       canSettle: () => this.#settler.canTake(),
       onLoaded: () => this.#start(),
     });
+    this.#window = new HandoffWindow(parts.handoff ?? makeWindow());
     this.#bulkSlots = this.#slots - (parts.keptFromBulk ?? Math.floor(this.#slots / 5));
   }
 
@@ -128,8 +136,20 @@ class Worker {
     this.#signal();
   }
 
+  take(handed: HandedLetters): void {
+    const letters = this.#window.receive(handed);
+    if (this.#isStopping || this.#relay.isDown()) {
+      void this.#attempt(() => this.#parts.queue.release(letters.map(({ claim }) => claim)));
+    } else {
+      this.#hold.addReady(letters);
+      this.#start();
+    }
+    this.#openWindow();
+  }
+
   stop(): void {
     this.#isStopping = true;
+    this.#openWindow();
     this.#relay.stop();
     this.#signal();
   }
@@ -146,6 +166,7 @@ class Worker {
       this.#isSignalled = false;
       const isMoreDue = await this.#attempt(() => this.#intake.fill());
       this.#start();
+      this.#openWindow();
       if (isMoreDue !== true) await this.#pause();
     }
     await this.#finish();
@@ -174,6 +195,10 @@ class Worker {
         this.#begin(letter);
       }
     }
+  }
+
+  #openWindow(): void {
+    this.#window.open(this.#isStopping ? 0 : this.#intake.roomForUnqueued());
   }
 
   #mayStart(lane: Lane): boolean {
@@ -226,6 +251,7 @@ class Worker {
       if (destination !== undefined) this.#destinations.end(destination, delivery, now);
       this.#relay.note(delivery?.reached);
       this.#start();
+      this.#openWindow();
       if (this.#hold.readyCount() < this.#intake.fewReady() || this.#isStopping) this.#signal();
     });
   }

@@ -7,7 +7,8 @@ import { after, before, describe, it } from 'node:test';
 import pino from 'pino';
 import { testDatabase } from '../../test/support/database.ts';
 import { makeSecrets } from '../crypto/secrets.ts';
-import type { Database } from '../database/database.ts';
+import type { Database, Queryable } from '../database/database.ts';
+import { noHandoff } from '../delivery/handoff.ts';
 import { rememberVerifiedDomains } from '../domains/verified-domains.ts';
 import { type Caller, makeNeeds, unauthorized } from '../http/caller.ts';
 import { type App, buildServer } from '../http/server.ts';
@@ -15,8 +16,9 @@ import { makeTemplateRenderer } from '../templates/renderer.ts';
 import { openQuotas } from '../tenants/quotas.ts';
 import { makeAcceptor } from './accept.ts';
 import { makeCountedAcceptor } from './accept-letters.ts';
+import type { NewEmail } from './email.ts';
 import { emailRoutes } from './routes.ts';
-import { submitEmails } from './submit.ts';
+import { submitEmails, submitLeased } from './submit.ts';
 import { openUploads } from './upload/upload.ts';
 
 /** An instant so many days from now, to the second. */
@@ -56,8 +58,9 @@ describe('the mail calls', () => {
     const uploads = await openUploads(folder);
     const quotas = openQuotas(db);
     const build = (senderPolicy: 'any' | 'verified') => {
-      const submit: Parameters<typeof makeAcceptor>[0]['submitEmails'] = (target, emails) =>
-        submitEmails({ secrets, messageIdHost: 'postern.test' }, target, emails);
+      const parts = { secrets, messageIdHost: 'postern.test' };
+      const submit = (target: Queryable, emails: NewEmail[]) => submitEmails(parts, target, emails);
+      const lease: Parameters<typeof makeAcceptor>[0]['submitLeased'] = (...rest) => submitLeased(parts, ...rest);
       const wakeWorkers = () => {
         woken++;
       };
@@ -80,7 +83,7 @@ describe('the mail calls', () => {
             verifiedDomains: rememberVerifiedDomains(db),
             submitEmails: submit,
             templates: makeTemplateRenderer({ log: pino({ level: 'silent' }) }),
-            acceptEmail: makeAcceptor({ db, submitEmails: submit, wakeWorkers }),
+            acceptEmail: makeAcceptor({ db, submitLeased: lease, handoff: () => noHandoff, wakeWorkers }),
             acceptCounted: makeCountedAcceptor({ db, submitEmails: submit, quotas, wakeWorkers }),
             quotas,
             uploads,

@@ -1,9 +1,9 @@
 import { newId } from '../crypto/ids.ts';
 import type { Secrets } from '../crypto/secrets.ts';
-import type { Queryable } from '../database/database.ts';
+import type { Database, Queryable } from '../database/database.ts';
 import { formatMailbox } from './address.ts';
 import type { Mailbox, NewEmail, SubmittedEmail } from './email.ts';
-import { type EmailRow, insertEmails, type RecipientRow } from './store.ts';
+import { type EmailRow, insertEmails, type RecipientRow, type SuppressedRecipient } from './store.ts';
 
 interface Parts {
   secrets: Secrets;
@@ -19,15 +19,55 @@ interface Parts {
  */
 export async function submitEmails(parts: Parts, db: Queryable, emails: NewEmail[]): Promise<SubmittedEmail[]> {
   if (emails.length === 0) return [];
-  const createdAt = new Date();
-  const rows: EmailRow[] = [];
-  const recipients: RecipientRow[] = [];
-  for (const email of emails) {
-    const row = emailRow(parts, email, createdAt);
-    rows.push(row);
-    addRecipients(recipients, row, email);
+  const letters = rowsOf(parts, emails, new Date());
+  await insertEmails(db, letters.createdAt, letters.rows, letters.recipients);
+  return submittedOf(letters);
+}
+
+/** Letters as they were accepted under a lease, for the worker that is to have them at once. */
+export interface LeasedLetters {
+  createdAt: Date;
+  rows: EmailRow[];
+  /** Of these letters and of others. */
+  recipients: RecipientRow[];
+  suppressed: SuppressedRecipient[];
+}
+
+/** Accepts letters, and those that `isLeased` says under a lease. A statement of its own, never part of a transaction. */
+export async function submitLeased(
+  parts: Parts,
+  db: Database,
+  emails: NewEmail[],
+  isLeased: (email: NewEmail) => boolean,
+): Promise<{ submitted: SubmittedEmail[]; leased: LeasedLetters }> {
+  const letters = rowsOf(parts, emails, new Date());
+  for (const [index, email] of emails.entries()) {
+    const row = letters.rows[index];
+    if (row && isLeased(email)) row.lease_token = newId();
   }
-  await insertEmails(db, createdAt, rows, recipients);
+  const { createdAt, rows, recipients } = letters;
+  const suppressed = await insertEmails(db, createdAt, rows, recipients);
+  const leased = rows.filter((row) => row.lease_token !== undefined);
+  return { submitted: submittedOf(letters), leased: { createdAt, rows: leased, recipients, suppressed } };
+}
+
+interface Rows {
+  createdAt: Date;
+  rows: EmailRow[];
+  recipients: RecipientRow[];
+}
+
+function rowsOf(parts: Parts, emails: NewEmail[], createdAt: Date): Rows {
+  const recipients: RecipientRow[] = [];
+  const rows = emails.map((email) => {
+    const row = emailRow(parts, email, createdAt);
+    addRecipients(recipients, row, email);
+    return row;
+  });
+  return { createdAt, rows, recipients };
+}
+
+function submittedOf({ createdAt, rows }: Rows): SubmittedEmail[] {
   return rows.map(({ id, scheduled_at, message_id }) => ({
     id,
     status: scheduled_at === undefined ? 'queued' : 'scheduled',

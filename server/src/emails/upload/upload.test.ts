@@ -10,6 +10,7 @@ import { testDatabase } from '../../../test/support/database.ts';
 import { waitFor } from '../../../test/support/wait-for.ts';
 import { makeSecrets } from '../../crypto/secrets.ts';
 import type { Database, Queryable } from '../../database/database.ts';
+import { noHandoff } from '../../delivery/handoff.ts';
 import { rememberVerifiedDomains } from '../../domains/verified-domains.ts';
 import { makeNeeds } from '../../http/caller.ts';
 import { type App, buildServer } from '../../http/server.ts';
@@ -19,7 +20,7 @@ import { makeAcceptor } from '../accept.ts';
 import { makeCountedAcceptor } from '../accept-letters.ts';
 import type { NewEmail } from '../email.ts';
 import { emailRoutes } from '../routes.ts';
-import { submitEmails } from '../submit.ts';
+import { submitEmails, submitLeased } from '../submit.ts';
 import { openUploads } from './upload.ts';
 
 const mebibyte = 1024 * 1024;
@@ -39,8 +40,9 @@ describe('attachments', () => {
     db = database.db;
     folder = await mkdtemp(join(tmpdir(), 'postern-test-spool-'));
     await writeFile(join(folder, 'left-over'), 'x');
-    const submit = (target: Queryable, emails: NewEmail[]) =>
-      submitEmails({ secrets, messageIdHost: 'postern.test' }, target, emails);
+    const parts = { secrets, messageIdHost: 'postern.test' };
+    const submit = (target: Queryable, emails: NewEmail[]) => submitEmails(parts, target, emails);
+    const lease: Parameters<typeof makeAcceptor>[0]['submitLeased'] = (...rest) => submitLeased(parts, ...rest);
     const wakeWorkers = () => {};
     const quotas = openQuotas(db);
     app = await buildServer({
@@ -64,7 +66,7 @@ describe('attachments', () => {
           verifiedDomains: rememberVerifiedDomains(db),
           submitEmails: submit,
           templates: makeTemplateRenderer({ log: pino({ level: 'silent' }) }),
-          acceptEmail: makeAcceptor({ db, submitEmails: submit, wakeWorkers }),
+          acceptEmail: makeAcceptor({ db, submitLeased: lease, handoff: () => noHandoff, wakeWorkers }),
           acceptCounted: makeCountedAcceptor({ db, submitEmails: submit, quotas, wakeWorkers }),
           quotas,
           uploads: await openUploads(folder),
