@@ -91,7 +91,10 @@ describe('the embedded PostgreSQL', () => {
         const { status, body } = await postern.call('POST', '/emails', { token, json });
         if (status === 202) acknowledged.push(body.id);
         else {
-          const errors = postern.output().match(/^.*"level":50.*$/gm)?.at(-1);
+          const errors = postern
+            .output()
+            .match(/^.*"level":50.*$/gm)
+            ?.at(-1);
           assert.equal(status, 503, errors);
           await sleep(50);
         }
