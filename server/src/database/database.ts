@@ -85,3 +85,32 @@ export function violatedConstraint(error: unknown): string | undefined {
 export function isLockTimeout(error: unknown): boolean {
   return error instanceof library.PostgresError && error.code === '55P03';
 }
+
+/** Whether it was chosen to end a circle of statements that waited for each other's rows: nothing of it was done. */
+export function isDeadlock(error: unknown): boolean {
+  return error instanceof library.PostgresError && error.code === '40P01';
+}
+
+type Value = string | number | boolean | undefined;
+
+/**
+ * One column of many rows as the text of a PostgreSQL array, absent values as NULL; null where all of them are, since
+ * `unnest` fills up what is shorter than its neighbours. Rows that travel so cost the server half of what JSON does.
+ */
+export function column<Row>(rows: Row[], value: (row: Row) => Value): string | null {
+  let text = '';
+  let isEmpty = true;
+  for (const row of rows) {
+    const one = value(row);
+    if (one === undefined) text += ',NULL';
+    else {
+      isEmpty = false;
+      text += typeof one === 'string' ? `,"${escaped(one)}"` : `,${one}`;
+    }
+  }
+  return isEmpty ? null : `{${text.slice(1)}}`;
+}
+
+function escaped(text: string): string {
+  return text.includes('"') || text.includes('\\') ? text.replace(/["\\]/g, '\\$&') : text;
+}

@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { type Database, isUnavailable } from '../database/database.ts';
+import { type Database, isDeadlock, isUnavailable } from '../database/database.ts';
 import type { Journal } from './journal.ts';
 import { outcomeKey, type Settlement, writeSettlements } from './store.ts';
 
@@ -101,6 +101,8 @@ export async function writeOutcomes(
     return letters.filter((one) => !written.has(outcomeKey(one.id, one.lease_token))).map(({ id }) => id);
   } catch (error) {
     if (isUnavailable(error)) throw error;
+    // Whoever erases a person's letters holds some of them and waits for others.
+    if (isDeadlock(error)) return writeOutcomes({ db, log }, settlements);
     const [only, ...more] = settlements;
     if (only && more.length === 0) {
       const { id, status } = only.letter;

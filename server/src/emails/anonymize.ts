@@ -16,10 +16,23 @@ export async function anonymizeEmails(
   db: Queryable,
   { tenantId, userId, address = nobody }: { tenantId: string; userId: string; address?: string },
 ): Promise<void> {
+  await holdInQueue(db, tenantId, userId, address);
   const ids = await eraseRecipient(db, tenantId, userId, address);
   if (ids.length === 0) return;
   await endLetters(db, ids);
   await scrubLetters(db, ids);
+}
+
+/** Whoever settles a letter takes its queue row first; in another order each could wait for the other. */
+async function holdInQueue(db: Queryable, tenantId: string, userId: string, address: string): Promise<void> {
+  await db`
+    SELECT FROM email_queue q
+    WHERE q.email_id IN (
+      SELECT e.id FROM emails e WHERE e.user_id = ${userId} AND e.tenant_id = ${tenantId}
+      UNION
+      SELECT r.email_id FROM email_recipients r JOIN emails e ON e.id = r.email_id
+      WHERE lower(r.address) = lower(${address}) AND e.tenant_id = ${tenantId})
+    ORDER BY q.email_id FOR UPDATE`;
 }
 
 /** Returns the letters it touched. The name and the reply may repeat the address. */

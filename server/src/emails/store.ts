@@ -1,6 +1,5 @@
 /** SQL of accepting letters, of their history, and of what callers may still change about them. */
-import { column } from '../database/columns.ts';
-import type { Queryable } from '../database/database.ts';
+import { column, type Queryable } from '../database/database.ts';
 import { leaseSeconds } from '../queue/queue.ts';
 import { type SuppressionReason, suppressionOf } from '../suppressions/suppression.ts';
 import { emailWebhookEvents } from '../webhooks/events.ts';

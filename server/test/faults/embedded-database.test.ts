@@ -91,11 +91,7 @@ describe('the embedded PostgreSQL', () => {
         const { status, body } = await postern.call('POST', '/emails', { token, json });
         if (status === 202) acknowledged.push(body.id);
         else {
-          const errors = postern
-            .output()
-            .match(/^.*"level":50.*$/gm)
-            ?.at(-1);
-          assert.equal(status, 503, errors);
+          assert.equal(status, 503);
           await sleep(50);
         }
       }
@@ -117,7 +113,15 @@ describe('the embedded PostgreSQL', () => {
     isOver = true;
     await clients;
     for (const id of acknowledged) {
-      assert.equal((await postern.call('GET', `/emails/${id}`, { token })).body.status, 'scheduled');
+      // Other connections of the pool may still have to find out that they have ended.
+      const found = await waitFor(
+        async () => {
+          const reply = await postern.call('GET', `/emails/${id}`, { token });
+          return reply.status !== 503 && reply;
+        },
+        { what: 'an answer' },
+      );
+      assert.equal(found.body.status, 'scheduled');
     }
   });
 
