@@ -53,9 +53,12 @@ export function makeAcceptor({ db, submitLeased, handoff: current, wakeWorkers }
   return gather(writeBatch, { writers: 2, maxItems: 500, maxSize: 8_000_000, sizeOf: bodyLength, patience });
 }
 
+/** Telling the other thread of a longer one would hold up this one. */
+const longBody = 65_536;
+
 /** Bulk mail takes its turn, and what is scheduled its time. */
-function mayBeHandedOver({ lane, scheduledAt }: NewEmail): boolean {
-  return lane === 'transactional' && scheduledAt === undefined;
+function mayBeHandedOver(email: NewEmail): boolean {
+  return email.lane === 'transactional' && email.scheduledAt === undefined && bodyLength(email) <= longBody;
 }
 
 const patience = {
