@@ -67,9 +67,11 @@ export class BrokerQueue implements OpenQueue {
     if (arrivals.length === 0) return { asked: 0, claims: [] };
     const ids = [...new Set(arrivals.map(({ id }) => id))];
     try {
-      const claims = await takeOffered(this.#parts.db, ids);
-      for (const { acknowledge } of arrivals) acknowledge?.();
-      return { asked: arrivals.length, claims };
+      const { claims, passedOver } = await takeOffered(this.#parts.db, ids);
+      const again = arrivals.filter(({ id }) => passedOver.has(id));
+      this.#inbox.putBack(again);
+      for (const { id, acknowledge } of arrivals) if (!passedOver.has(id)) acknowledge?.();
+      return { asked: arrivals.length - again.length, claims };
     } catch (error) {
       this.#inbox.putBack(arrivals);
       throw error;

@@ -37,10 +37,16 @@ interface LeasedRow {
  * Takes the leases of letters whose ids a broker has brought, in the order of `ids`. Left out is what another has, what
  * was canceled or sent meanwhile, and what waits for its time again: an id that came twice.
  *
+ * A letter may be passed over although nobody has it: another worker's round, begun before the offer was made, has locked
+ * it to see that it is no longer due. Such ids are worth another try.
+ *
  * The lease is what is left of the offer, where that is half a lease: no indexed column changes then, which makes the
  * update several times cheaper.
  */
-export async function takeOffered(db: Database, ids: string[]): Promise<ClaimedEmail[]> {
+export async function takeOffered(
+  db: Database,
+  ids: string[],
+): Promise<{ claims: ClaimedEmail[]; passedOver: ReadonlySet<string> }> {
   const askedAt = performance.now();
   const rows: LeasedRow[] = await db.unsafe(
     `WITH due AS MATERIALIZED (
@@ -61,7 +67,7 @@ export async function takeOffered(db: Database, ids: string[]): Promise<ClaimedE
     [`{${ids.join(',')}}`, otpLeaseSeconds, leaseSecondsOf({ lane: 1 })],
   );
   const places = new Map(ids.map((id, place) => [id, place]));
-  return rows
+  const claims = rows
     .map((row) => ({
       id: row.email_id,
       tenantId: row.tenant_id,
@@ -73,6 +79,17 @@ export async function takeOffered(db: Database, ids: string[]): Promise<ClaimedE
       leaseEndsAt: askedAt + row.lease_seconds * 1000,
     }))
     .sort((a, b) => (places.get(a.id) ?? 0) - (places.get(b.id) ?? 0));
+  for (const { id } of claims) places.delete(id);
+  return { claims, passedOver: await findOffered(db, [...places.keys()]) };
+}
+
+async function findOffered(db: Database, ids: string[]): Promise<ReadonlySet<string>> {
+  if (ids.length === 0) return new Set();
+  const rows: { email_id: string }[] = await db.unsafe(
+    'SELECT email_id FROM email_queue WHERE email_id = ANY($1::uuid[]) AND is_offered',
+    [`{${ids.join(',')}}`],
+  );
+  return new Set(rows.map((row) => row.email_id));
 }
 
 /** Makes letters due for everyone whose offer has reached nobody. */

@@ -109,6 +109,25 @@ export function describeBroker(engine: BrokerEngine): void {
       assert.equal(claims, 1);
     });
 
+    it('gives a letter that another was just looking at under the same offer', async () => {
+      const queue = await openQueue();
+      const [first = ''] = await add(1);
+      const offer = async () => {
+        const [row] = await db`SELECT run_at::text, is_offered FROM email_queue WHERE email_id = ${first}`;
+        return row;
+      };
+      await waitFor(async () => (await offer())?.is_offered, { what: 'the letter to be offered' });
+      const offered = await offer();
+      await db.begin(async (tx) => {
+        // What a round leaves behind that began before the offer and finds that the letter is no longer due.
+        await tx`SELECT FROM email_queue WHERE email_id = ${first} FOR UPDATE`;
+        const [second] = await add(1);
+        assert.deepEqual(idsOf(await claim(queue, 1)), [second], 'the id before it has arrived too');
+      });
+      assert.deepEqual(idsOf(await claim(queue, 1)), [first]);
+      assert.deepEqual(await offer(), { run_at: offered?.run_at, is_offered: false });
+    });
+
     it('gives a repeated id no sooner than its letter is due again', async () => {
       const queue = await openQueue();
       const [id = ''] = await add(1);
