@@ -3,8 +3,8 @@
  * written with the letter, in one commit, and the letter goes along, so that it is neither claimed nor loaded. Whatever
  * becomes of the process, the lease runs out and the queue has it.
  *
- * The worker opens a window as wide as its hand is free, and only while nothing that is due waits in the queue: what waits
- * goes first, in the order of lanes and turns of tenants. A letter that finds the window shut goes by the queue.
+ * The worker opens a window as wide as its hand is free, and only where its last claim left nothing behind: what waits in
+ * the queue goes first, in the order of lanes and turns of tenants. A letter that finds the window shut goes there too.
  */
 import type { Handoff } from '../emails/accept.ts';
 import type { EmailRow, RecipientRow, SuppressedRecipient } from '../emails/store.ts';
