@@ -3,8 +3,8 @@
  * no second storage interface; what is interchangeable is where the server comes from (`embedded.ts` or DATABASE_URL).
  */
 import type postgres from 'postgres';
+import { takeTurns } from '../turns.ts';
 import { postgres as library } from './library.ts';
-import { takeTurns } from './turns.ts';
 
 export type Database = postgres.Sql;
 export type Transaction = postgres.TransactionSql;
@@ -17,6 +17,8 @@ const patienceMilliseconds = 3_000;
 const planByIndex = { enable_seqscan: 'off', enable_hashjoin: 'off', enable_mergejoin: 'off', enable_material: 'off' };
 
 /**
+ * What is given to `begin` may run more than once: see `unlessDeadlocked`.
+ *
  * @param url `postgres://…`
  * @param max connections at most; a query beyond them waits for one
  * @param name shown in pg_stat_activity; begins with `postern`
@@ -41,10 +43,24 @@ export function connectDatabase(
     onnotice: () => {},
   });
   // Transactions hold a connection each; single statements share what is left, however many they are.
-  const inTurn = takeTurns(Math.max(1, max - 2), patienceMilliseconds);
+  const inTurn = takeTurns(Math.max(1, max - 2), patienceMilliseconds, noConnection);
   const begin = db.begin.bind(db) as (...parts: unknown[]) => Promise<unknown>;
-  db.begin = ((...parts: unknown[]) => inTurn(() => begin(...parts))) as typeof db.begin;
+  db.begin = ((...parts: unknown[]) => inTurn(() => unlessDeadlocked(() => begin(...parts)))) as typeof db.begin;
   return db;
+}
+
+function noConnection(): Error {
+  return Object.assign(new Error('No connection to the database was free in time.'), { code: 'POOL_EXHAUSTED' });
+}
+
+/** Runs a transaction again that was ended to end a deadlock: nothing of it was done, and the others are past it. */
+async function unlessDeadlocked<T>(transaction: () => Promise<T>, timesMore = 2): Promise<T> {
+  try {
+    return await transaction();
+  } catch (error) {
+    if (timesMore === 0 || !isDeadlock(error)) throw error;
+    return unlessDeadlocked(transaction, timesMore - 1);
+  }
 }
 
 const unavailableCodes = new Set([
@@ -60,7 +76,7 @@ const unavailableCodes = new Set([
   'CONNECTION_CLOSED',
   'CONNECTION_ENDED',
   'CONNECTION_DESTROYED',
-  // of turns.ts
+  // of `noConnection`
   'POOL_EXHAUSTED',
   // of PostgreSQL: shutting down, crashed, starting up, too many connections, read-only after a failover
   '57P01',

@@ -5,7 +5,7 @@
  * behind by a killed Postern is adopted by the next. Whoever leaves last stops it. PostgreSQL's own `postmaster.pid`
  * says whether it runs and where; a lock file keeps two Posterns from starting or stopping it at the same time.
  */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { existsSync, openSync, readFileSync, statSync } from 'node:fs';
 import { chown, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
@@ -273,18 +273,22 @@ async function usedByOthers(url: string): Promise<boolean> {
 
 // ------------------------------------------------------------------------------------------------- small things
 
+/**
+ * @param preferred 0: none. Else below those that systems give to outgoing connections: while the server is down for a
+ *   moment, one of them would take its place.
+ */
 async function freePort(preferred: number): Promise<number> {
+  const candidates = Array.from({ length: 20 }, () => randomInt(10_000, 32_768));
+  for (const port of preferred > 0 ? [preferred, ...candidates] : candidates) if (await isFree(port)) return port;
+  throw new Error('No free TCP port on 127.0.0.1.');
+}
+
+function isFree(port: number): Promise<boolean> {
   const server = createServer();
-  const listening = (port: number) =>
-    new Promise<boolean>((done) => {
-      server.once('error', () => done(false));
-      server.listen(port, '127.0.0.1', () => done(true));
-    });
-  if (!(await listening(preferred))) await listening(0);
-  const address = server.address();
-  await new Promise((done) => server.close(done));
-  if (address === null || typeof address === 'string') throw new Error('No free TCP port on 127.0.0.1.');
-  return address.port;
+  return new Promise((done) => {
+    server.once('error', () => done(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => done(true)));
+  });
 }
 
 async function writeSecret(path: string, content: string): Promise<void> {

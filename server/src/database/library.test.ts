@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { type AddressInfo, connect, createServer } from 'node:net';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { after, before, describe, it } from 'node:test';
 import { testDatabase } from '../../test/support/database.ts';
 import { waitFor } from '../../test/support/wait-for.ts';
@@ -61,16 +63,41 @@ describe('a connection that is lost', () => {
   });
 
   it('while it asks for the types of arrays rejects who waits for it, and the next one works', async () => {
-    let cuts = 0;
+    const { alone, isCut, end } = await cutOnce(
+      (chunk, from) => from === 'client' && chunk.includes('pg_catalog.pg_type'),
+    );
+    await assert.rejects(alone`SELECT 1`, isUnavailable);
+    assert.ok(isCut());
+    assert.deepEqual([...(await alone`SELECT ARRAY['a', 'b'] AS letters`)], [{ letters: ['a', 'b'] }]);
+    await end();
+  });
+
+  it('leaves the next one no error', async () => {
+    const { alone, isCut, end } = await cutOnce((chunk, from) => from === 'server' && chunk.includes('does not exist'));
+    await assert.rejects(alone`SELECT FROM nothing WHERE i = ${1}`, isUnavailable);
+    assert.ok(isCut());
+    assert.deepEqual([...(await alone`SELECT 1 AS one`)], [{ one: 1 }]);
+    await end();
+  });
+
+  /** One connection to the database, ended once: right after what `isLast` says of what passes. */
+  async function cutOnce(isLast: (chunk: Buffer, from: 'client' | 'server') => boolean) {
+    let isCut = false;
     const proxy = createServer((client) => {
       const server = connect({ host: new URL(url).hostname, port: Number(new URL(url).port) });
-      server.pipe(client).on('error', () => {});
+      server.on('error', () => {}).on('close', () => client.end());
       client.on('error', () => {}).on('close', () => server.destroy());
       client.on('data', (chunk) => {
-        if (cuts === 0 && chunk.includes('pg_catalog.pg_type')) {
-          cuts++;
+        if (!isCut && isLast(chunk, 'client')) {
+          isCut = true;
           client.resetAndDestroy();
         } else server.write(chunk);
+      });
+      server.on('data', (chunk) => {
+        client.write(chunk);
+        if (isCut || !isLast(chunk, 'server')) return;
+        isCut = true;
+        server.destroy();
       });
     });
     await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
@@ -78,10 +105,40 @@ describe('a connection that is lost', () => {
     through.hostname = '127.0.0.1';
     through.port = String((proxy.address() as AddressInfo).port);
     const alone = connectDatabase(through.href, { max: 1, name: 'postern test' });
-    await assert.rejects(alone`SELECT 1`, isUnavailable);
-    assert.equal(cuts, 1);
-    assert.deepEqual([...(await alone`SELECT ARRAY['a', 'b'] AS letters`)], [{ letters: ['a', 'b'] }]);
-    await alone.end();
-    proxy.close();
+    const end = async () => {
+      await alone.end();
+      proxy.close();
+    };
+    return { alone, isCut: () => isCut, end };
+  }
+});
+
+describe('a transaction', () => {
+  let db: Database;
+  let url: string;
+  let close: () => Promise<void>;
+  before(async () => {
+    ({ db, url, close } = await testDatabase());
+  });
+  after(() => close());
+
+  it('has its connection for itself, however many statements are on their way there', async () => {
+    const crowded = connectDatabase(url, { max: 3, name: 'postern test' });
+    await Promise.all(Array.from({ length: 10 }, () => crowded`SELECT ${1}::integer`));
+    // Each connection takes a hundred: the transaction finds every place from the last but some to the first beyond.
+    for (let others = 290; others <= 305; others++) {
+      const answers = Array.from({ length: others }, (_, i) => crowded`SELECT ${i}::integer`.execute());
+      await crowded.begin((tx) => tx`SELECT 1`);
+      await Promise.all(answers);
+    }
+    await crowded.end();
+  });
+
+  it('hears of a fault after the last octet it copied', async () => {
+    await db`CREATE TABLE singles (id integer PRIMARY KEY)`;
+    const copying = db.begin(async (tx) => {
+      await pipeline(Readable.from(['1\n1\n']), await tx`COPY singles FROM STDIN`.writable());
+    });
+    await assert.rejects(copying, /duplicate key/);
   });
 });

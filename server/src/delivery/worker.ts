@@ -244,7 +244,7 @@ class Worker {
     if (destination !== undefined) this.#destinations.begin(destination, beganAt);
     void deliver(this.#parts, letter).then(({ settlement, delivery }) => {
       const now = performance.now();
-      this.#settler.settle(settlement);
+      if (settlement) this.#settler.settle(settlement);
       this.#hold.end(letter);
       this.#ended++;
       if (now - beganAt > slowMilliseconds && this.#slow > 0) this.#slow--;

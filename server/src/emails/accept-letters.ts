@@ -1,12 +1,12 @@
 /** The ways in which letters become accepted: most share commits, the others have a transaction of their own. */
 import { newId } from '../crypto/ids.ts';
 import type { Database, Queryable } from '../database/database.ts';
+import { gather } from '../database/gather.ts';
 import { PosternError } from '../errors.ts';
 import { type Quotas, takeQuota } from '../tenants/quotas.ts';
 import type { AcceptEmail } from './accept.ts';
 import { writeContents } from './attachments.ts';
 import type { NewEmail, SubmittedEmail } from './email.ts';
-import { gather } from './gather.ts';
 import type { Gate } from './upload/gate.ts';
 
 export interface Intake {

@@ -1,7 +1,7 @@
 import type { Database } from '../database/database.ts';
+import { gather } from '../database/gather.ts';
 import type { NewEmail, SubmittedEmail } from './email.ts';
 import { databaseSlow } from './errors.ts';
-import { gather } from './gather.ts';
 import type { LeasedLetters } from './submit.ts';
 
 export type AcceptEmail = (email: NewEmail) => Promise<SubmittedEmail>;

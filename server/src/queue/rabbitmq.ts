@@ -1,6 +1,6 @@
 import type { Channel, Connection } from 'rabbitmq-client';
+import { inTime } from '../in-time.ts';
 import { type Broker, type BrokerLink, type Lane, type LinkOptions, lanes } from './broker.ts';
-import { inTime } from './in-time.ts';
 
 const laneNames = ['otp', 'transactional', 'bulk'] as const;
 /** Ids in a message: for the broker a message is what costs, and for the worker a claim is hundreds of ids. */

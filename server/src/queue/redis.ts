@@ -1,5 +1,5 @@
+import { inTime } from '../in-time.ts';
 import { type Broker, type BrokerLink, type Lane, type LinkOptions, lanes } from './broker.ts';
-import { inTime } from './in-time.ts';
 
 const laneNames = ['otp', 'transactional', 'bulk'] as const;
 const blockSeconds = 2;

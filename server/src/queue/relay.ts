@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { type Database, isUnavailable } from '../database/database.ts';
+import { inTime } from '../in-time.ts';
 import { type BrokerLink, type Inbox, type Lane, lanes } from './broker.ts';
-import { inTime } from './in-time.ts';
 import { makeOffers, offerSecondsOf, withdrawOffers } from './offers.ts';
 import type { Upkeep } from './upkeep.ts';
 

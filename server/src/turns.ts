@@ -1,4 +1,4 @@
-/** So many at once, in the order of asking; who would wait too long is told at once that the database has no room. */
+/** So many at once, in the order of asking; who would wait too long is told so at once. */
 
 interface Waiting {
   start: () => void;
@@ -8,9 +8,14 @@ interface Waiting {
 /**
  * @param places how many run at once
  * @param patienceMilliseconds how long one waits at most for its turn
- * @returns runs `work` when its turn comes, or throws what `isUnavailable` knows as a database that cannot be reached
+ * @param noRoom what is thrown to whoever would wait longer
+ * @returns runs `work` when its turn comes
  */
-export function takeTurns(places: number, patienceMilliseconds: number): <T>(work: () => Promise<T>) => Promise<T> {
+export function takeTurns(
+  places: number,
+  patienceMilliseconds: number,
+  noRoom: () => Error,
+): <T>(work: () => Promise<T>) => Promise<T> {
   const waiting = new Set<Waiting>();
   let running = 0;
   const next = () => {
@@ -48,8 +53,4 @@ export function takeTurns(places: number, patienceMilliseconds: number): <T>(wor
       next();
     }
   };
-}
-
-function noRoom(): Error {
-  return Object.assign(new Error('No connection to the database was free in time.'), { code: 'POOL_EXHAUSTED' });
 }

@@ -2,7 +2,7 @@
  * Concurrent writers share commits: while one batch is at the disk the next gathers. There is no timer, so one caller
  * alone waits for one commit and a thousand wait for a few.
  */
-import { isUnavailable } from '../database/database.ts';
+import { isUnavailable } from './database.ts';
 
 export interface GatherOptions<Item> {
   /** Batches at the disk at the same time. */
