@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { Delivery, Transport } from '../transport/transport.ts';
+import { type Delivery, NoLongerOurs, type Transport } from '../transport/transport.ts';
 import { type ComposeParts, compose } from './compose.ts';
 import { isCode } from './hold.ts';
 import { endWithoutAttempt, type HeldLetter, isToBeTried, settlementOf } from './outcome.ts';
@@ -17,12 +17,13 @@ const maxClaims = 5;
  * Makes one attempt at a letter: composes it and hands it to the transport for the recipients that are still open.
  * Does not reject: whatever happens becomes an outcome.
  *
- * @returns what to write down, and what the transport said; undefined where it was not asked
+ * @returns what to write down, and what the transport said; undefined where it was not asked. Neither where the lease has
+ *   run out: then it is another worker's to say
  */
 export async function deliver(
   parts: Parts,
   letter: HeldLetter,
-): Promise<{ settlement: Settlement; delivery?: Delivery }> {
+): Promise<{ settlement?: Settlement; delivery?: Delivery }> {
   const { transport, log } = parts;
   const unasked = endingOf(parts, letter);
   if (unasked) return { settlement: unasked };
@@ -31,9 +32,16 @@ export async function deliver(
   if (recipients.length === 0) return { settlement: settlementOf(letter, noAnswer, new Date(), Math.random()) };
   try {
     const message = await compose(parts, letter);
-    const delivery = await transport.send({ ...message, recipients, isUrgent: isCode(letter.claim) });
+    const delivery = await transport.send({
+      ...message,
+      recipients,
+      isUrgent: isCode(letter.claim),
+      // It may wait for a connection, and this process may sleep meanwhile.
+      isStillOurs: () => letter.claim.leaseEndsAt > performance.now(),
+    });
     return { settlement: settlementOf(letter, delivery, new Date(), Math.random()), delivery };
   } catch (error) {
+    if (error instanceof NoLongerOurs) return {};
     // Composing or our own code failed: to try again later is all that can be done about it.
     log.error({ err: error, email: letter.id }, 'a delivery failed on our side');
     return { settlement: settlementOf(letter, noAnswer, new Date(), Math.random()) };

@@ -38,6 +38,45 @@ describe('settling', () => {
     for (const scan of scans) assert.ok(scan['Index Cond'], `${scan['Relation Name']} is read from end to end`);
   });
 
+  it('never takes back what has ended (F15, M)', async () => {
+    const tenantId = newId();
+    const to = ['ada', 'bob'].map((name) => ({ address: `${name}@example.com` }));
+    const parts = { secrets: makeSecrets([Buffer.alloc(32, 7)]), messageIdHost: 'postern.test' };
+    const from = { address: 'no-reply@example.com' };
+    const [letter] = await submitEmails(parts, db, [
+      { tenantId, from, to, subject: 'Hello', text: 'Hi.', lane: 'transactional' },
+    ]);
+    const id = letter?.id ?? assert.fail();
+    const settle = async (statuses: ['sent' | 'deferred' | 'bounced', 'sent' | 'deferred'], isOver: boolean) => {
+      const lease_token = newId();
+      await db`UPDATE email_queue SET lease_token = ${lease_token} WHERE email_id = ${id}`;
+      const run_at = isOver ? null : new Date(Date.now() + 60_000).toISOString();
+      const recipients = statuses.map((status, position) => ({
+        position,
+        status,
+        attempts: 1,
+        reply_code: 250,
+        reply_enhanced: null,
+        reply_text: status,
+        next_attempt_at: null,
+        event: { id: newId(), type: status, data: null },
+        refused: null,
+      }));
+      const settlement = {
+        letter: { id, lease_token, run_at, status: isOver ? 'sent' : 'deferred', has_seal: false, attempts: 1 },
+        at: new Date().toISOString(),
+        recipients,
+      } as Settlement;
+      await writeOutcomes({ db, log: pino({ level: 'silent' }) }, [settlement]);
+      const rows = await db<{ status: string }[]>`
+        SELECT status FROM email_recipients WHERE email_id = ${id} ORDER BY position`;
+      return rows.map(({ status }) => status);
+    };
+    assert.deepEqual(await settle(['sent', 'deferred'], false), ['sent', 'deferred']);
+    // As a worker would that knows nothing of the first attempt.
+    assert.deepEqual(await settle(['bounced', 'sent'], true), ['sent', 'sent']);
+  });
+
   it('is done again where it was ended for others who waited for its rows, as it waited for theirs', async () => {
     const tenantId = newId();
     const [letter] = await submitEmails(

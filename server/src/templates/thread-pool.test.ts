@@ -13,6 +13,11 @@ const sources = {
     subject:
       '{% assign x = v %}{% for i in (1..9) %}{% assign x = x | concat: x %}{% endfor %}{{ x | sort: "a" | size }}{{ x | sort: "a" | size }}',
   },
+  // Within the engine's limits, but no matter of a moment either.
+  slow: {
+    subject:
+      '{% assign x = v %}{% for i in (1..4) %}{% assign x = x | concat: x %}{% endfor %}{{ x | sort: "a" | size }}',
+  },
 } satisfies Record<string, Content>;
 const items = Array.from({ length: 4_000 }, (_, index) => ({ a: `${index}` }));
 
@@ -43,6 +48,18 @@ describe('the threads that render', () => {
     const { calm, endless } = open();
     const results = await Promise.all([calm('a', 1), endless('a'), calm('a', 2), endless('a'), calm('a', 3)]);
     assert.deepEqual(results, ['Calm 1', 'limit', 'Calm 2', 'limit', 'Calm 3']);
+  });
+
+  it('are killed by the clock, not by the limits of the engine alone (S47)', async () => {
+    const slow = async (deadlineMs: number) => {
+      const { pool, calm } = open(deadlineMs);
+      await calm('a');
+      const work = { kind: 'render', letter: 'slow', language: 'en', variables: { v: items } } as const;
+      const result = await pool.run('a', work, { slow: sources.slow });
+      return 'value' in result ? result.value.subject : result.fault.kind;
+    };
+    assert.equal(await slow(60_000), '64000');
+    assert.equal(await slow(1), 'limit');
   });
 
   it('are there for one tenant while another fills them with letters that do not end', async () => {

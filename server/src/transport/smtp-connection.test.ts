@@ -33,7 +33,8 @@ describe('a connection', () => {
         assert.equal(delivery.reached, false);
         assert.match(delivery.results[0]?.reply.text ?? '', /too long/);
       },
-      { patience: { open: 150 } },
+      // Of the waits for single steps none would end it soon.
+      { patience: { open: 150, greeting: 60_000, reply: 60_000 } },
     ));
 
   it('greets by HELO where EHLO is not known', () =>

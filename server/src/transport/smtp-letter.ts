@@ -3,7 +3,14 @@ import { domainToASCII } from 'node:url';
 import type { Extensions } from './smtp-connection.ts';
 import { hasUtf8Header, inspect } from './smtp-content.ts';
 import { type ServerReply, toReply } from './smtp-replies.ts';
-import type { Delivery, Outcome, OutgoingMessage, RecipientResult, Reply } from './transport.ts';
+import {
+  type Delivery,
+  NoLongerOurs,
+  type Outcome,
+  type OutgoingMessage,
+  type RecipientResult,
+  type Reply,
+} from './transport.ts';
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the purpose
 const unfit = /[\x00-\x20\x7f<>]/;
@@ -55,7 +62,11 @@ export class Letter {
    * @returns false where nobody is left to send it to: what is known then has been told
    */
   prepare(extensions: Extensions): boolean {
-    const { from, recipients, content, size } = this.message;
+    const { from, recipients, content, size, isStillOurs } = this.message;
+    if (isStillOurs && !isStillOurs()) {
+      this.reject(new NoLongerOurs());
+      return false;
+    }
     this.answered = 0;
     this.refusal = undefined;
     this.#refused = undefined;

@@ -6,6 +6,7 @@ import { outcomes, withRelay } from '../../test/support/relay.ts';
 import { startScriptedSmtp } from '../../test/support/scripted-smtp.ts';
 import { waitFor } from '../../test/support/wait-for.ts';
 import { SmtpTransport } from './smtp.ts';
+import { NoLongerOurs } from './transport.ts';
 
 const extensions = ['PIPELINING'];
 
@@ -217,6 +218,20 @@ describe('kept connections', () => {
       },
       { connections: 10, patience: { stall: 30_000 } },
     );
+  });
+
+  it('that have ended leave letters unsent that are another one’s meanwhile (F9)', () => {
+    let isOurs = true;
+    return withRelay({ extensions }, async ({ relay, send }) => {
+      assert.deepEqual(outcomes(await send({ isStillOurs: () => isOurs })), ['sent 250']);
+      const [before] = [relay.commands.length];
+      relay.cut();
+      isOurs = false;
+      await assert.rejects(send({ isStillOurs: () => isOurs }), NoLongerOurs);
+      assert.ok(!relay.commands.slice(before).some((line) => line.startsWith('MAIL')));
+      isOurs = true;
+      assert.deepEqual(outcomes(await send({ isStillOurs: () => isOurs })), ['sent 250']);
+    });
   });
 
   it('are left when the transport closes', () =>

@@ -21,7 +21,12 @@ export interface OutgoingMessage {
   size: number;
   /** Goes before whatever waits, over connections kept free for such. */
   isUrgent: boolean;
+  /** Asked each time before it is begun; where not, `send` rejects with `NoLongerOurs`. Absent: it always is. */
+  isStillOurs?: () => boolean;
 }
+
+/** Somebody else may send the message by now, so it was not begun. */
+export class NoLongerOurs extends Error {}
 
 export interface Reply {
   /** SMTP reply code; null when no server answered. */
@@ -60,7 +65,7 @@ export interface Delivery {
 }
 
 export interface Transport {
-  /** Resolves with the next hop's answers, whatever they are; rejects only where the program is wrong. */
+  /** Resolves with the next hop's answers, whatever they are; rejects with NoLongerOurs, or where the program is wrong. */
   send: (message: OutgoingMessage) => Promise<Delivery>;
   /** Tries to get a connection to a next hop, for the sends to come. Resolves with whether there is one. */
   reach: () => Promise<boolean>;

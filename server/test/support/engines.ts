@@ -27,8 +27,11 @@ export interface OpenEngine {
 export interface FaultyBroker {
   /** Between Postern and the broker. */
   network: TcpProxy;
-  /** Everything of this Postern that lies in the broker is gone, as after a flush, a purge or a restart without a disk. */
-  lose: (postern: Postern) => Promise<void>;
+  /**
+   * Everything of this Postern that lies in the broker is gone, as after a flush, a purge or a restart without a disk.
+   * Returns how many messages that were.
+   */
+  lose: (postern: Postern) => Promise<number>;
   /** The queues themselves are gone too. */
   remove: (postern: Postern) => Promise<void>;
   /** What lies in the broker now lies there twice. Returns how many messages that were. */
@@ -83,11 +86,18 @@ function faultsOfRedis(url: string): Omit<FaultyBroker, 'network'> {
   };
   const lose = async (postern: Postern) => {
     const keys = await keysOf(postern);
-    await withClient((client) => client.del(keys));
+    return withClient(async (client) => {
+      let lost = 0;
+      for (const key of keys) lost += await client.lLen(key);
+      await client.del(keys);
+      return lost;
+    });
   };
   return {
     lose,
-    remove: lose,
+    remove: async (postern) => {
+      await lose(postern);
+    },
     repeat: async (postern) => {
       const keys = await keysOf(postern);
       return withClient(async (client) => {
@@ -119,8 +129,10 @@ function faultsOfRabbitmq(url: string): Omit<FaultyBroker, 'network'> {
   return {
     lose: async (postern) => {
       const queues = await queuesOf(postern);
-      await withConnection(async (connection) => {
-        for (const queue of queues) await connection.queuePurge(queue);
+      return withConnection(async (connection) => {
+        let lost = 0;
+        for (const queue of queues) lost += (await connection.queuePurge(queue)).messageCount;
+        return lost;
       });
     },
     remove: async (postern) => {
