@@ -17,8 +17,7 @@ const methodNotAllowed = defineError('http.method_not_allowed', 405, 'This path 
 const headersTooLarge = defineError('http.headers_too_large', 431, 'The headers are too large');
 const requestTimeout = defineError('http.request_timeout', 408, 'The request took too long');
 const internal = defineError('http.internal', 500, 'Something went wrong here');
-const databaseCode = 'database.unavailable';
-const databaseDown = defineError(databaseCode, 503, 'The database cannot be reached');
+const databaseDown = defineError('database.unavailable', 503, 'The database cannot be reached');
 
 // Fastify's own faults, by their code.
 const httpFaults: Record<string, (detail: string) => PosternError> = {
@@ -53,9 +52,7 @@ export function toPosternError(error: unknown): PosternError {
 
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const problem = toPosternError(error);
-  // That the database is away is said once, by those who wait for it, not once a request.
-  if (problem.status >= 500 && problem.code !== databaseCode)
-    request.log.error({ err: error, reqId: request.id }, problem.title);
+  if (isWorthSaying(problem)) request.log.error({ err: error, reqId: request.id }, problem.title);
   const { retryAfterSeconds, headers } = problem.details;
   if (retryAfterSeconds !== undefined) reply.header('Retry-After', String(Math.max(1, Math.ceil(retryAfterSeconds))));
   if (problem.status === 401) reply.header('WWW-Authenticate', 'Bearer');
@@ -69,6 +66,23 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
     // Written by hand: a route's own response schemas must not reshape it.
     .serializer((body: unknown) => JSON.stringify(body))
     .send(problemBody(problem, request.id));
+}
+
+const quietMilliseconds = 60_000;
+/** When a refusal was last said, by its code. */
+const lastSaid = new Map<string, number>();
+
+/**
+ * A fault is said each time. That there is no room now is said once a minute, and that the database is away by those who
+ * wait for it: whoever is overloaded must not fill the log as well.
+ */
+function isWorthSaying({ status, code, cause }: PosternError): boolean {
+  if (status !== 503) return status >= 500;
+  if (isUnavailable(cause)) return false;
+  const now = performance.now();
+  if (now - (lastSaid.get(code) ?? -quietMilliseconds) < quietMilliseconds) return false;
+  lastSaid.set(code, now);
+  return true;
 }
 
 function problemBody({ code, title, status, details: { detail, errors } }: PosternError, requestId: string) {
