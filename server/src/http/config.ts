@@ -1,5 +1,5 @@
 import { BlockList, isIP } from 'node:net';
-import { choice, integer, list, text, url } from '../settings.ts';
+import { integer, list, text, url } from '../settings.ts';
 
 export const httpSettings = {
   port: integer('PORT', { default: 3000, min: 1, max: 65535, help: 'HTTP port.' }),
@@ -14,12 +14,6 @@ export const httpSettings = {
     defaultText: 'none',
     help: 'Addresses or CIDR ranges of proxies whose `X-Forwarded-For` counts, comma-separated.',
     check: checkAddressRange,
-  }),
-  rateLimits: choice('RATE_LIMITS', ['on', 'off'], {
-    default: 'on',
-    help:
-      '`off` lifts the limits by source address for load tests, never those by account or code. Refused in production. ' +
-      'This version limits by account and code only, so it makes no difference yet.',
   }),
 };
 

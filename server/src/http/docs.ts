@@ -23,7 +23,18 @@ export async function documentApi(
           'OAuth endpoints answer in the form of RFC 6749.',
       },
       servers: [{ url: publicUrl }],
-      tags: ['Users', 'Sessions', 'OAuth', 'Mail', 'Webhooks', 'Dev inbox', 'Operation'].map((name) => ({ name })),
+      tags: [
+        'Users',
+        'Sessions',
+        'Sign-in with providers',
+        'Pages',
+        'OAuth',
+        'Audit',
+        'Mail',
+        'Webhooks',
+        'Dev inbox',
+        'Operation',
+      ].map((name) => ({ name })),
       components: {
         securitySchemes: {
           bearer: { type: 'http', scheme: 'bearer', description: "A user's or a client's access token, or an API key" },

@@ -28,7 +28,8 @@ export function standardHeaders({ isHttps }: { isHttps: boolean }): onRequestAsy
     'content-security-policy': policy,
     'cross-origin-opener-policy': 'same-origin',
     'cross-origin-resource-policy': 'same-origin',
-    'referrer-policy': 'no-referrer',
+    // Not `no-referrer`: browsers would then send our own forms as if they came from nowhere (`Origin: null`).
+    'referrer-policy': 'same-origin',
     'x-content-type-options': 'nosniff',
     'x-frame-options': 'DENY',
     'cache-control': 'no-store',

@@ -27,6 +27,23 @@ export function buttonPage(link: {
   });
 }
 
+/** What the link of a forgotten password opens. Like `buttonPage` it changes nothing. */
+export function passwordPage(action: string, token: string): string {
+  const title = 'Set a new password';
+  return page({
+    title,
+    body: html`<main class="narrow">
+<h1>${title}</h1>
+<form method="post" action="${action}">
+<input type="hidden" name="token" value="${token}">
+<p><label for="password">New password, at least 8 characters</label>
+<input id="password" name="password" type="password" autocomplete="new-password" minlength="8" maxlength="1024" required autofocus></p>
+<button type="submit">Set the password</button>
+</form>
+</main>`,
+  });
+}
+
 /** A form is sent by a page and wants one back, a program gets JSON; `Accept` may say otherwise. */
 export function wantsPage({ headers }: FastifyRequest): boolean {
   const accept = headers.accept ?? '';

@@ -32,9 +32,19 @@ export function escapeHtml(text: string): string {
 }
 
 /** A whole document around `body`. @param script path of a script of ours, for pages that need one */
-export function page({ title, body, script }: { title: string; body: Html; script?: string }): string {
+export function page({
+  title,
+  body,
+  script,
+  language = 'en',
+}: {
+  title: string;
+  body: Html;
+  script?: string;
+  language?: string;
+}): string {
   return html`<!doctype html>
-<html lang="en">
+<html lang="${language}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -68,7 +78,12 @@ code, pre { font: 14px/1.5 ui-monospace, monospace; }
 pre { overflow-x: auto; padding: 1rem; background: var(--wash); border: 1px solid var(--line); border-radius: 6px; }
 table { border-collapse: collapse; width: 100%; }
 th, td { padding: .4rem .6rem .4rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
+label { display: block; margin-bottom: .25rem; }
+input:not([type=hidden]) { width: 100%; padding: .6rem .75rem; border: 1px solid var(--line); border-radius: 6px; background: var(--paper); color: var(--ink); font: inherit; }
 button { padding: .65rem 1.2rem; border: 0; border-radius: 6px; background: var(--accent); color: var(--paper); font: inherit; font-weight: 600; cursor: pointer; }
 button:focus-visible, a:focus-visible, input:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 .bad { color: var(--bad); }
+.bad:is(p) { padding: .6rem .75rem; border: 1px solid var(--bad); border-radius: 6px; }
+button.quiet { padding: .35rem .7rem; border: 1px solid var(--line); background: none; color: var(--ink); font-weight: 400; }
+button.quiet.bad { color: var(--bad); }
 `;

@@ -17,6 +17,7 @@ import { observeRequests } from './metrics.ts';
 import { stylesheet } from './page.ts';
 import { answerUnknown, answerUnreadable, invalidRequest, sendProblem, unsupportedMediaType } from './problem.ts';
 import { Problem } from './problem-schema.ts';
+import { warnOfUntrustedProxy } from './untrusted-proxy.ts';
 import { compileValidator } from './validate.ts';
 
 export type App = FastifyInstance<
@@ -95,6 +96,7 @@ export async function buildServer({ log, publicUrl, trustProxy, version, routes 
     done();
   });
 
+  app.addHook('onRequest', warnOfUntrustedProxy(trustProxy));
   app.addHook('onRequest', standardHeaders({ isHttps: publicUrl.startsWith('https:') }));
   app.addHook('onRequest', (request, _reply, done) => {
     const encoding = request.headers['content-encoding'];
