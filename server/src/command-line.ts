@@ -103,5 +103,6 @@ function helpOf(command: Command): string {
   rows.push(['--json', 'Print JSON.']);
   const width = Math.max(...rows.map(([left]) => left?.length ?? 0)) + 2;
   const options = rows.map(([left, right]) => `  ${left?.padEnd(width)}${right}`).join('\n');
-  return `Usage: postern ${synopsis(command)} [options]\n\n${command.summary}\n\nOptions:\n${options}`;
+  const details = command.details === undefined ? '' : `\n\n${command.details}`;
+  return `Usage: postern ${synopsis(command)} [options]\n\n${command.summary}\n\nOptions:\n${options}${details}`;
 }

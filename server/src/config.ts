@@ -11,11 +11,13 @@ import { databaseSettings } from './database/config.ts';
 import { domainSettings } from './domains/config.ts';
 import { emailSettings } from './emails/config.ts';
 import { httpSettings } from './http/config.ts';
+import { identitySettings } from './identities/config.ts';
 import { inboxSettings } from './inbox/config.ts';
+import { limitSettings } from './limits/config.ts';
 import { oauthSettings } from './oauth/config.ts';
 import { queueSettings } from './queue/config.ts';
 import { sessionSettings } from './sessions/config.ts';
-import { choice, type Setting, type SettingValues, text, url } from './settings.ts';
+import { choice, type Setting, type SettingValues } from './settings.ts';
 import { tenantSettings } from './tenants/config.ts';
 import { transportSettings } from './transport/config.ts';
 import { userSettings } from './users/config.ts';
@@ -33,35 +35,11 @@ const generalSettings = {
   }),
 };
 
-const announced = 'Checked, but this version does not use it yet, and says so at start.';
-const announcedSettings = {
-  redisUrl: url('REDIS_URL', ['redis:', 'rediss:'], {
-    default: undefined,
-    defaultText: 'unset: PostgreSQL and process memory',
-    help: `Shared sessions cache, rate limits and revocations. ${announced}`,
-    secret: true,
-  }),
-  googleClientId: text('GOOGLE_CLIENT_ID', {
-    default: undefined,
-    defaultText: 'unset',
-    help: `Google sign-in. ${announced}`,
-  }),
-  googleClientSecret: text('GOOGLE_CLIENT_SECRET', {
-    default: undefined,
-    defaultText: 'unset',
-    help: `Google sign-in. ${announced}`,
-    secret: true,
-  }),
-  googleIssuer: url('GOOGLE_ISSUER', ['https:', 'http:'], {
-    default: 'https://accounts.google.com',
-    help: `Another issuer for tests. ${announced}`,
-  }),
-};
-
 /** In the order of the documentation. */
 export const settingTables = {
   General: generalSettings,
   HTTP: httpSettings,
+  Limits: limitSettings,
   Database: databaseSettings,
   Secrets: cryptoSettings,
   Mail: { ...emailSettings, ...domainSettings, ...transportSettings, ...inboxSettings, ...queueSettings },
@@ -70,8 +48,8 @@ export const settingTables = {
   Users: userSettings,
   Challenges: challengeSettings,
   'Sessions and tokens': sessionSettings,
+  'Sign-in with providers': identitySettings,
   'OAuth clients': oauthSettings,
-  'Not used yet': announcedSettings,
 };
 
 const table = {
@@ -83,6 +61,7 @@ const table = {
   ...domainSettings,
   ...transportSettings,
   ...inboxSettings,
+  ...limitSettings,
   ...queueSettings,
   ...webhookSettings,
   ...tenantSettings,
@@ -90,7 +69,7 @@ const table = {
   ...challengeSettings,
   ...sessionSettings,
   ...oauthSettings,
-  ...announcedSettings,
+  ...identitySettings,
 };
 
 export const allSettings: Setting<unknown>[] = Object.values(table);
@@ -197,15 +176,6 @@ function crossFaults(parsed: Parsed, config: Config): string[] {
     }
   }
   return faults;
-}
-
-/** What is set but not used by this version, as sentences for the log and `doctor`. */
-export function unusedSettings(config: Config): string[] {
-  const notes: string[] = [];
-  if (config.redisUrl !== undefined) notes.push('REDIS_URL is set, but this version does not use Redis.');
-  if (config.googleClientId !== undefined)
-    notes.push('GOOGLE_CLIENT_ID is set, but this version has no Google sign-in.');
-  return notes;
 }
 
 /** Whether an npm script is what runs us. */

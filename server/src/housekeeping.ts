@@ -5,6 +5,8 @@ import { type Database, isUnavailable } from './database/database.ts';
 import { createPartitions } from './database/migrate.ts';
 import { foldCounters } from './emails/counters.ts';
 import { purgeIdempotencyKeys } from './http/idempotency.ts';
+import { purgeSignIns } from './identities/store.ts';
+import { purgeLimits } from './limits/postgres.ts';
 import { purgeSessions } from './sessions/store.ts';
 import { purgeEmailChanges } from './users/email-change-store.ts';
 import { purgeWebhookHistory } from './webhooks/purge.ts';
@@ -16,6 +18,8 @@ const tasks = [
   purgeEmailChanges,
   purgeSessions,
   purgeIdempotencyKeys,
+  purgeLimits,
+  purgeSignIns,
   foldCounters,
   purgeWebhookHistory,
 ];

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { makeAuthenticateKey } from './api-keys/authenticate-key.ts';
 import { recordAudit } from './audit/record.ts';
+import { auditRoutes } from './audit/routes.ts';
 import type { Config } from './config.ts';
 import { makeTokenSigner, makeTokenVerifier } from './crypto/access-tokens.ts';
 import { makePasswordHasher, type PasswordHasher } from './crypto/passwords.ts';
@@ -33,15 +34,24 @@ import { drain } from './http/drain.ts';
 import { firstCall, frontPageRoutes } from './http/front-page.ts';
 import { Degraded, operationRoutes } from './http/operation.ts';
 import { type App, buildServer } from './http/server.ts';
+import { makeProviders } from './identities/providers.ts';
+import { identityRoutes } from './identities/routes.ts';
 import { inboxRoutes } from './inbox/routes.ts';
 import type { Inbox } from './inbox/smtp.ts';
+import { type LimitStore, openLimits } from './limits/limits.ts';
+import { postgresLimits } from './limits/postgres.ts';
 import { bootstrapClient } from './oauth/manage-clients.ts';
 import { oauthRoutes } from './oauth/routes.ts';
+import { accountRoutes } from './pages/account.ts';
+import { signInRoutes } from './pages/sign-in.ts';
+import { readInstallation } from './queue/offers.ts';
 import { makeAuthenticate } from './sessions/authenticate.ts';
 import { createSession } from './sessions/create-session.ts';
 import { endSessions } from './sessions/logout.ts';
+import { presentSession } from './sessions/present-session.ts';
 import { startRevocations } from './sessions/revocations.ts';
 import { sessionRoutes } from './sessions/routes.ts';
+import { sessionAddresses, sessionsEver } from './sessions/store.ts';
 import type { Stops } from './start.ts';
 import { suppressionRoutes } from './suppressions/routes.ts';
 import { makeWriteLetter } from './templates/own/write-letter.ts';
@@ -52,6 +62,7 @@ import { templateVersionRoutes } from './templates/version-routes.ts';
 import { openQuotas } from './tenants/quotas.ts';
 import { ensureDefaultTenant, openTenantDirectory } from './tenants/tenants.ts';
 import { bootstrapAdmin } from './users/bootstrap.ts';
+import { makePasswordPolicy, type PasswordPolicy } from './users/password-policy.ts';
 import { userRoutes } from './users/routes.ts';
 import { version } from './version.ts';
 import { webhookBacklog } from './webhooks/lane-store.ts';
@@ -94,6 +105,9 @@ export async function startApi(parts: ApiParts): Promise<string> {
       }),
       userRoutes(world),
       sessionRoutes(world),
+      signInRoutes(world),
+      accountRoutes(world),
+      identityRoutes({ ...world, providers: makeProviders({ ...config, log }) }),
       oauthRoutes(world),
       emailRoutes(world),
       statsRoutes(world),
@@ -105,6 +119,7 @@ export async function startApi(parts: ApiParts): Promise<string> {
         ...world,
         sendTemplate: (tx, caller, letter) => sendTemplate(world, tx, caller, letter),
       }),
+      auditRoutes(world),
       suppressionRoutes({ ...world, parseAddress, normalizeEmail }),
       webhookRoutes({ ...world, recordAudit, targetPolicy: makeTargetPolicy(config) }),
       ...(inbox ? [inboxRoutes({ db })] : []),
@@ -121,7 +136,8 @@ export async function startApi(parts: ApiParts): Promise<string> {
 }
 
 /** Everything a route may ask a corner of. */
-async function buildWorld({ config, database, secrets, log, wakeWorkers, handoff, stops }: ApiParts) {
+async function buildWorld(parts: ApiParts) {
+  const { config, database, secrets, log, wakeWorkers, handoff, stops } = parts;
   const { db } = database;
   const { publicUrl } = config;
   const passwords = makePasswordHasher();
@@ -150,10 +166,18 @@ async function buildWorld({ config, database, secrets, log, wakeWorkers, handoff
     secrets,
     log,
     passwords,
+    passwordPolicy: makePasswordPolicy({ ...config, log }),
     keys,
     signer,
     verifier,
     revocations,
+    limits: openLimits({ store: await openLimitStore(parts), areSourcesLimited: config.rateLimits === 'on' }),
+    sessionAddresses: (userId: string) => sessionAddresses(db, userId),
+    exportSessions: async (userId: string) =>
+      (await sessionsEver(db, userId)).map(({ revokedAt, ...session }) => ({
+        ...presentSession(session),
+        revoked_at: revokedAt,
+      })),
     authenticate,
     needs: makeNeeds(authenticate),
     verifiedDomains: rememberVerifiedDomains(db),
@@ -176,9 +200,25 @@ async function buildWorld({ config, database, secrets, log, wakeWorkers, handoff
   };
 }
 
+async function openLimitStore({ config: { redisUrl }, database: { db }, log, stops }: ApiParts): Promise<LimitStore> {
+  const otherwise = postgresLimits(db);
+  if (redisUrl === undefined) return otherwise;
+  // The client of Redis is large: only who asks for it loads it.
+  const { redisLimits } = await import('./limits/redis.ts');
+  const store = redisLimits(redisUrl, { installation: await readInstallation(db), otherwise, log });
+  stops.push(async () => store.close());
+  return store;
+}
+
 /** Makes what the settings ask for, where it is not there. */
 async function bootstrap(
-  world: { db: Database; secrets: Secrets; passwords: PasswordHasher; log: Logger },
+  world: {
+    db: Database;
+    secrets: Secrets;
+    passwords: PasswordHasher;
+    passwordPolicy: PasswordPolicy;
+    log: Logger;
+  },
   config: Config,
 ): Promise<void> {
   const { id: tenantId } = await ensureDefaultTenant(world.db);

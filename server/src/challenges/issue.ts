@@ -3,7 +3,7 @@ import { newId } from '../crypto/ids.ts';
 import type { Secrets } from '../crypto/secrets.ts';
 import type { Transaction } from '../database/database.ts';
 import { type ChallengeTimes, codeText, linkText, type Purpose } from './challenge.ts';
-import { insertChallenge, takeLetter } from './store.ts';
+import { type Holder, insertChallenge, takeLetter } from './store.ts';
 
 export interface IssuedChallenge {
   id: string;
@@ -14,12 +14,13 @@ export interface IssuedChallenge {
 
 /**
  * Makes a challenge and ends the one before it.
- * @returns code and token, which exist nowhere else, or undefined where the address has had its letters
+ * @returns code and token, which exist nowhere else, or undefined where the address has had its letters or the user is
+ *   gone
  */
 export async function issueChallenge(
   { secrets, ...times }: { secrets: Secrets } & ChallengeTimes,
   tx: Transaction,
-  about: { tenantId: string; userId: string; purpose: Purpose; emailNormalized: string },
+  about: Holder & { purpose: Purpose },
 ): Promise<IssuedChallenge | undefined> {
   const id = newId();
   if (!(await takeLetter(tx, id, about))) return undefined;
@@ -33,5 +34,5 @@ export async function issueChallenge(
     codeSeconds: times.verifyCodeSeconds,
     linkSeconds: times.verifyLinkSeconds,
   });
-  return { id, code, token, linkExpiresAt };
+  return linkExpiresAt && { id, code, token, linkExpiresAt };
 }

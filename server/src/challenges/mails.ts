@@ -24,6 +24,14 @@ export function verificationLetter(world: LetterSettings, tx: Queryable, to: Add
   return challengeLetter(world, tx, to, challenge, { name: 'postern.verify_email', path: '/auth/verify' });
 }
 
+export function logInLetter(world: LetterSettings, tx: Queryable, to: Addressee, challenge: IssuedChallenge) {
+  return challengeLetter(world, tx, to, challenge, { name: 'postern.log_in', path: '/auth/otp/verify' });
+}
+
+export function resetLetter(world: LetterSettings, tx: Queryable, to: Addressee, challenge: IssuedChallenge) {
+  return challengeLetter(world, tx, to, challenge, { name: 'postern.reset_password', path: '/auth/password/reset' });
+}
+
 /** To the address that an account is to have. */
 export function newAddressLetter(world: LetterSettings, tx: Queryable, to: Addressee, challenge: IssuedChallenge) {
   return challengeLetter(world, tx, to, challenge, { name: 'postern.change_email_new', path: '/auth/email/confirm' });

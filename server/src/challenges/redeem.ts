@@ -1,30 +1,55 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { Secrets } from '../crypto/secrets.ts';
 import type { Database, Transaction } from '../database/database.ts';
-import { codeText, linkText, maxTries, maxWrongTriesPerHour, type Purpose } from './challenge.ts';
+import type { Limits } from '../limits/limits.ts';
+import { sourceOf } from '../limits/source.ts';
+import {
+  codeText,
+  linkText,
+  maxTries,
+  maxWrongTriesPerHour,
+  type Purpose,
+  wrongCodesBySource,
+  wrongCodesInAll,
+} from './challenge.ts';
 import { codeExpired, codeInvalid, linkExpired, linkInvalid, tooManyTries } from './errors.ts';
-import { type Attempt, consumeByCode, consumeByLink, countTry, linkExists, type Proven, whyNoTry } from './store.ts';
+import { type Attempt, consumeByCode, consumeByLink, countTry, linkState, type Proven, whyNoTry } from './store.ts';
+
+export interface RedeemWorld {
+  db: Database;
+  secrets: Secrets;
+  limits: Limits;
+}
 
 /**
  * Completes a challenge by its code. The try is counted and committed before the code is compared.
  *
  * @param complete writes what was proven, in the transaction that uses the challenge up
- * @throws codeInvalid, codeExpired, tooManyTries
+ * @throws codeInvalid, codeExpired, tooManyTries, the error of a limit
  */
 export async function redeemCode<T>(
-  { db, secrets }: { db: Database; secrets: Secrets },
-  attempt: Attempt & { code: string },
-  complete: (tx: Transaction, challengeId: string) => Promise<T>,
+  { db, secrets, limits }: RedeemWorld,
+  attempt: Attempt & { code: string; ip: string },
+  complete: (tx: Transaction, proven: Proven) => Promise<T>,
 ): Promise<T> {
+  const uses = [
+    { limit: wrongCodesBySource, key: sourceOf(attempt.ip) },
+    { limit: wrongCodesInAll, key: '' },
+  ];
+  limits.check(uses);
   const challenge = await countTry(db, attempt);
   if (!challenge) throw await refusal(db, attempt);
+  // Only now: what a challenge refuses by itself is no guess.
+  const giveBack = await limits.take(uses);
   const candidates = secrets.hmacs('challenge-code', codeText(attempt.purpose, challenge.id, attempt.code));
   if (!candidates.some((candidate) => timingSafeEqual(candidate, challenge.codeHmac))) {
     throw codeInvalid({ detail: 'Check the code in the newest letter.' });
   }
+  giveBack();
   const done = await db.begin(async (tx) => {
-    if (!(await consumeByCode(tx, challenge.id))) throw codeExpired({ detail: 'The code has been used already.' });
-    return { result: await complete(tx, challenge.id) };
+    const proven = await consumeByCode(tx, challenge.id);
+    if (!proven) throw codeExpired({ detail: 'The code has been used already.' });
+    return { result: await complete(tx, proven) };
   });
   return done.result as T;
 }
@@ -55,8 +80,26 @@ export async function redeemLink<T>(
     return proven && { result: await complete(tx, proven) };
   });
   if (done) return done.result as T;
-  if (await linkExists(db, purpose, hmacs)) {
-    throw linkExpired({ detail: 'It was used or replaced, or its time is over. If need be, ask for a new letter.' });
-  }
-  throw linkInvalid({ detail: 'Open the newest letter and use its link whole.' });
+  throw (await linkState(db, purpose, hmacs)) === 'unknown' ? unknownLink() : usedLink();
+}
+
+/**
+ * Looks whether a link can be used, before work that it should not have been asked for.
+ * @throws linkInvalid, linkExpired
+ */
+export async function checkLink(
+  { db, secrets }: { db: Database; secrets: Secrets },
+  { purpose, token }: { purpose: Purpose; token: string },
+): Promise<void> {
+  const state = await linkState(db, purpose, secrets.hmacs('challenge-link', linkText(purpose, token)));
+  if (state === 'unknown') throw unknownLink();
+  if (state === 'over') throw usedLink();
+}
+
+function usedLink() {
+  return linkExpired({ detail: 'It was used or replaced, or its time is over. If need be, ask for a new letter.' });
+}
+
+function unknownLink() {
+  return linkInvalid({ detail: 'Open the newest letter and use its link whole.' });
 }

@@ -1,4 +1,4 @@
-import type { Queryable } from '../database/database.ts';
+import type { Queryable, Transaction } from '../database/database.ts';
 import { maxLettersPerDay, maxLettersPerHour, maxTries, maxWrongTriesPerHour, type Purpose } from './challenge.ts';
 
 export interface Addressee {
@@ -32,9 +32,13 @@ export async function takeLetter(
   return rows.length > 0;
 }
 
-export interface NewChallenge extends Addressee {
+/** Whom a challenge is for: the user of that address, or nobody. */
+export interface Holder extends Addressee {
+  userId: string | undefined;
+}
+
+export interface NewChallenge extends Holder {
   id: string;
-  userId: string;
   purpose: Purpose;
   codeHmac: Buffer;
   linkHmac: Buffer;
@@ -42,43 +46,50 @@ export interface NewChallenge extends Addressee {
   linkSeconds: number;
 }
 
-/** Inserts a challenge, which ends the user's former one of the same purpose; returns when its link ends. */
-export async function insertChallenge(db: Queryable, challenge: NewChallenge): Promise<Date> {
+/**
+ * Inserts a challenge, which ends the former one of the same holder and purpose.
+ * @returns when its link ends, or undefined where the user is gone
+ */
+export async function insertChallenge(db: Queryable, challenge: NewChallenge): Promise<Date | undefined> {
+  const { userId = null, tenantId, emailNormalized, purpose } = challenge;
   const [row] = await db<{ link_expires_at: Date }[]>`
-    WITH superseded AS (
+    WITH holder AS MATERIALIZED (
+      ${userId === null ? db`SELECT NULL::uuid AS id` : db`SELECT id FROM users WHERE id = ${userId} FOR KEY SHARE`}
+    ), superseded AS (
       UPDATE challenges SET superseded_at = now()
-      WHERE user_id = ${challenge.userId} AND purpose = ${challenge.purpose}
-        AND superseded_at IS NULL AND consumed_at IS NULL)
+      WHERE ${ofHolder(db, challenge)} AND purpose = ${purpose} AND superseded_at IS NULL AND consumed_at IS NULL
+        AND EXISTS (SELECT FROM holder))
     INSERT INTO challenges (id, tenant_id, user_id, purpose, email_normalized, code_hmac, link_hmac,
                             code_expires_at, link_expires_at)
-    VALUES (${challenge.id}, ${challenge.tenantId}, ${challenge.userId}, ${challenge.purpose},
-            ${challenge.emailNormalized}, ${challenge.codeHmac}, ${challenge.linkHmac},
-            now() + make_interval(secs => ${challenge.codeSeconds}),
-            now() + make_interval(secs => ${challenge.linkSeconds}))
+    SELECT ${challenge.id}, ${tenantId}, holder.id, ${purpose}, ${emailNormalized}, ${challenge.codeHmac},
+           ${challenge.linkHmac},
+           now() + make_interval(secs => ${challenge.codeSeconds}),
+           now() + make_interval(secs => ${challenge.linkSeconds})
+    FROM holder
     RETURNING link_expires_at`;
-  if (!row) throw new Error('The challenge was not inserted.');
-  return row.link_expires_at;
+  return row?.link_expires_at;
 }
 
-/**
- * Takes hold of a user's challenges before anything else is locked. Whoever completes one holds it first and then what
- * it is about; in the other order the two would wait for each other.
- */
-export async function lockChallenges(db: Queryable, userId: string, purposes: Purpose[]): Promise<void> {
-  await db`
-    SELECT FROM challenges
-    WHERE user_id = ${userId} AND purpose IN ${db(purposes)} AND consumed_at IS NULL AND superseded_at IS NULL
-    ORDER BY id FOR UPDATE`;
+function ofHolder(db: Queryable, { userId, tenantId, emailNormalized }: Holder) {
+  return userId === undefined
+    ? db`user_id IS NULL AND tenant_id = ${tenantId} AND email_normalized = ${emailNormalized}`
+    : db`user_id = ${userId}`;
 }
 
-export interface Attempt {
-  userId: string;
+export interface Attempt extends Holder {
   purpose: Purpose;
-  emailNormalized: string;
+}
+
+/** Whom a challenge is for, whether or not it can still be completed. */
+export async function findHolder(db: Queryable, purpose: Purpose, id: string): Promise<Holder | undefined> {
+  const [row] = await db<{ userId: string | null; tenantId: string; emailNormalized: string }[]>`
+    SELECT user_id AS "userId", tenant_id AS "tenantId", email_normalized AS "emailNormalized"
+    FROM challenges WHERE id = ${id} AND purpose = ${purpose} AND superseded_at IS NULL`;
+  return row && { ...row, userId: row.userId ?? undefined };
 }
 
 /**
- * Counts one try against the user's latest challenge and returns what to compare with, or nothing where no try is left.
+ * Counts one try against the holder's latest challenge and returns what to compare with, or nothing where no try is left.
  * It commits before anything is compared: of any number of parallel guesses only `maxTries` get as far as that, because
  * each waits for the row and looks again. The letter's count outlives the challenge and, with it, the user.
  */
@@ -123,21 +134,9 @@ export async function whyNoTry(db: Queryable, attempt: Attempt): Promise<Refusal
   return row ?? { isOver: true, tries: 0, codeSecondsLeft: 0, budgetSecondsLeft: 0 };
 }
 
-function latestChallenge(db: Queryable, { userId, purpose }: Attempt) {
-  return db`(SELECT id FROM challenges WHERE user_id = ${userId} AND purpose = ${purpose}
+function latestChallenge(db: Queryable, attempt: Attempt) {
+  return db`(SELECT id FROM challenges WHERE ${ofHolder(db, attempt)} AND purpose = ${attempt.purpose}
              ORDER BY created_at DESC, id DESC LIMIT 1)`;
-}
-
-/** Uses a challenge up: of parallel callers one gets true. A right try is no wrong one, so it is taken off the count. */
-export async function consumeByCode(db: Queryable, id: string): Promise<boolean> {
-  const rows = await db`
-    WITH consumed AS (
-      UPDATE challenges SET consumed_at = now()
-      WHERE id = ${id} AND consumed_at IS NULL AND superseded_at IS NULL
-      RETURNING id),
-    noted AS (UPDATE challenge_letters l SET tries = l.tries - 1 FROM consumed WHERE l.id = consumed.id)
-    SELECT id FROM consumed`;
-  return rows.length > 0;
 }
 
 export interface Proven extends Addressee {
@@ -145,20 +144,67 @@ export interface Proven extends Addressee {
   userId: string;
 }
 
-/** Uses up the challenge of a link token: of parallel callers one gets it. */
-export async function consumeByLink(db: Queryable, purpose: Purpose, linkHmacs: Buffer[]): Promise<Proven | undefined> {
-  const [row] = await db<Proven[]>`
-    UPDATE challenges SET consumed_at = now()
-    WHERE link_hmac IN ${db(linkHmacs)} AND purpose = ${purpose}
-      AND consumed_at IS NULL AND superseded_at IS NULL AND link_expires_at > now()
-    RETURNING id AS "challengeId", tenant_id AS "tenantId", user_id AS "userId", email_normalized AS "emailNormalized"`;
+const proven = (db: Queryable) => db`
+  c.id AS "challengeId", c.tenant_id AS "tenantId", c.user_id AS "userId", c.email_normalized AS "emailNormalized"`;
+
+/**
+ * Uses a challenge up: of parallel callers one gets it. A right try is no wrong one, so it is taken off the count.
+ *
+ * As everywhere the user's row is locked before what belongs to it. Whoever completes a challenge writes to the user, and
+ * whoever deletes the user or begins anew comes to the challenge: in the other order they would wait for each other.
+ */
+export async function consumeByCode(tx: Transaction, id: string): Promise<Proven | undefined> {
+  const [, [row]] = await Promise.all([
+    tx`SELECT FROM users WHERE id = (SELECT user_id FROM challenges WHERE id = ${id}) FOR NO KEY UPDATE`,
+    tx<Proven[]>`
+      WITH consumed AS (
+        UPDATE challenges c SET consumed_at = now()
+        WHERE c.id = ${id} AND c.consumed_at IS NULL AND c.superseded_at IS NULL AND c.user_id IS NOT NULL
+        RETURNING ${proven(tx)}),
+      noted AS (UPDATE challenge_letters l SET tries = l.tries - 1 FROM consumed WHERE l.id = consumed."challengeId")
+      SELECT * FROM consumed`,
+  ]);
   return row;
 }
 
-export async function linkExists(db: Queryable, purpose: Purpose, linkHmacs: Buffer[]): Promise<boolean> {
-  const rows = await db`
-    SELECT FROM challenges WHERE link_hmac IN ${db(linkHmacs)} AND purpose = ${purpose}`;
-  return rows.length > 0;
+/** Uses up the challenge of a link token: of parallel callers one gets it. It locks in the order of `consumeByCode`. */
+export async function consumeByLink(
+  tx: Transaction,
+  purpose: Purpose,
+  linkHmacs: Buffer[],
+): Promise<Proven | undefined> {
+  const [, [row]] = await Promise.all([
+    tx`
+      SELECT FROM users
+      WHERE id IN (SELECT user_id FROM challenges WHERE link_hmac IN ${tx(linkHmacs)} AND purpose = ${purpose})
+      FOR NO KEY UPDATE`,
+    tx<Proven[]>`
+      UPDATE challenges c SET consumed_at = now()
+      WHERE c.link_hmac IN ${tx(linkHmacs)} AND c.purpose = ${purpose} AND c.user_id IS NOT NULL
+        AND c.consumed_at IS NULL AND c.superseded_at IS NULL AND c.link_expires_at > now()
+      RETURNING ${proven(tx)}`,
+  ]);
+  return row;
+}
+
+/** Ends whatever waits to be proven about a user. */
+export async function endChallenges(db: Queryable, userId: string): Promise<void> {
+  await db`
+    UPDATE challenges SET superseded_at = now()
+    WHERE user_id = ${userId} AND superseded_at IS NULL AND consumed_at IS NULL`;
+}
+
+/** Whether a link can be used, could be once, or never could. */
+export async function linkState(
+  db: Queryable,
+  purpose: Purpose,
+  linkHmacs: Buffer[],
+): Promise<'usable' | 'over' | 'unknown'> {
+  const [row] = await db<{ isUsable: boolean }[]>`
+    SELECT consumed_at IS NULL AND superseded_at IS NULL AND link_expires_at > now() AS "isUsable"
+    FROM challenges WHERE link_hmac IN ${db(linkHmacs)} AND purpose = ${purpose}`;
+  if (!row) return 'unknown';
+  return row.isUsable ? 'usable' : 'over';
 }
 
 /** Removes what no longer counts for anything. */

@@ -1,5 +1,6 @@
 /** The shape of a command: `main.ts` finds it, parses its options, prints its help and catches what it throws. */
 import type { ParseArgsOptionDescriptor } from 'node:util';
+import type { Logger } from 'pino';
 import { type Config, loadConfig } from '../config.ts';
 import { readSecretKeys } from '../crypto/secret-key-file.ts';
 import { makeSecrets, type Secrets } from '../crypto/secrets.ts';
@@ -30,6 +31,8 @@ export interface Command {
   /** Positional arguments as the help shows them, e.g. `SLUG`. A `[` marks them optional. */
   positionals?: string;
   options?: Record<string, Option>;
+  /** What its help says beyond that. */
+  details?: string;
   run: (input: Input) => Promise<void>;
 }
 
@@ -56,6 +59,7 @@ export interface Tools {
   config: Config;
   db: Database;
   secrets: Secrets;
+  log: Logger;
 }
 
 /** Opens the database that a running server uses, or starts the embedded one for as long as `work` takes. */
@@ -67,7 +71,7 @@ export async function withDatabase<T>(work: (tools: Tools) => Promise<T>): Promi
     await migrate(database.db);
     await ensureDefaultTenant(database.db);
     const secrets = makeSecrets(await readSecretKeys(config));
-    return await work({ config, db: database.db, secrets });
+    return await work({ config, db: database.db, secrets, log });
   } finally {
     await database.close();
   }

@@ -1,11 +1,13 @@
 /** Checks each setting and each thing the settings point at, and says what to do about what is wrong. */
 import { access, constants, mkdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { type Config, ConfigError, loadConfig, unusedSettings } from '../config.ts';
+import { type Config, ConfigError, loadConfig } from '../config.ts';
 import { isMigrated } from '../database/migrate.ts';
 import { openDatabase } from '../database/open.ts';
+import { makeProviders } from '../identities/providers.ts';
 import { makeLogger } from '../log.ts';
 import { brokerOf } from '../queue/open.ts';
+import { redisBroker } from '../queue/redis.ts';
 import { verifySmtp } from '../transport/verify.ts';
 import type { Command } from './command.ts';
 
@@ -51,14 +53,13 @@ async function examine(): Promise<Finding[]> {
   const settings: Finding = { what: 'settings', state: 'ok', found: `all read, ${config.environment}` };
   return [
     settings,
-    ...unusedSettings(config).map(
-      (found): Finding => ({ what: 'settings', state: 'warning', found, advice: 'Leave it unset.' }),
-    ),
     ...checkPublicUrl(config),
     await checkDataDir(config),
     ...(await checkDatabase(config)),
     await checkPort(config),
     ...(await checkQueue(config)),
+    ...(await checkRedis(config)),
+    ...(await checkProviders(config)),
     ...(await checkMail(config)),
   ];
 }
@@ -142,6 +143,37 @@ async function checkPort({ port, host, publicUrl }: Config): Promise<Finding> {
   );
   if (isOurs) return { what, state: 'ok', found: `a Postern answers on ${port} (${publicUrl})` };
   return { what, state: 'fault', found: `another program listens on ${port}`, advice: 'Stop it or set PORT.' };
+}
+
+async function checkRedis({ redisUrl }: Config): Promise<Finding[]> {
+  if (redisUrl === undefined) return [];
+  const what = 'REDIS_URL';
+  const where = `Redis at ${new URL(redisUrl).host}`;
+  try {
+    await redisBroker(redisUrl).check();
+    return [{ what, state: 'ok', found: where }];
+  } catch (error) {
+    const advice = 'Until it answers, limits are counted in PostgreSQL.';
+    return [{ what, state: 'warning', found: `${where}: ${reason(error)}`, advice }];
+  }
+}
+
+async function checkProviders(config: Config): Promise<Finding[]> {
+  const providers = makeProviders({ ...config, log: { error: () => {} } });
+  return Promise.all(
+    providers.ids.map(async (id): Promise<Finding> => {
+      const provider = providers.named(id);
+      const what = `sign-in with ${id}`;
+      try {
+        await provider.configuration();
+        return { what, state: 'ok', found: provider.issuer };
+      } catch (error) {
+        const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+        const advice = 'Check its issuer, and whether this machine can reach it.';
+        return { what, state: 'warning', found: `${provider.issuer}: ${reason(cause)}`, advice };
+      }
+    }),
+  );
 }
 
 async function checkQueue({ queueUrl }: Config): Promise<Finding[]> {

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { isStartedByNpm, loadConfig, unusedSettings } from '../config.ts';
+import { isStartedByNpm, loadConfig } from '../config.ts';
 import { makeLogger } from '../log.ts';
 import type { Role } from '../start.ts';
 import { type Command, textOption, UsageError } from './command.ts';
@@ -22,7 +22,6 @@ export const startCommand: Command = {
     if (!role) throw new UsageError(`--role must be one of: ${roles.join(', ')}`);
     const config = loadConfig();
     const log = await makeLogger(config.logLevel, process.stdout.isTTY === true);
-    for (const note of unusedSettings(config)) log.warn(note);
     // A signal must be heard from the first moment: what it interrupts is then stopped as soon as it stands.
     const stopAsked = stopSignal();
     // Most of the code there is, which no other command needs.

@@ -6,12 +6,15 @@ import { revocationSeconds } from '../sessions/revocations.ts';
 import { insertRevocations } from '../sessions/store.ts';
 import { createUser, findUser, listUsers } from '../users/create-user.ts';
 import { deleteUser } from '../users/delete-user.ts';
+import { makePasswordPolicy } from '../users/password-policy.ts';
 import { presentUser } from '../users/user.ts';
 import { asTable, type Command, type Input, tenantOf, textOption, UsageError, withDatabase } from './command.ts';
+import { importCommand } from './import-users.ts';
 
 const tenant = { type: 'string', value: 'SLUG', help: 'The tenant; default if left out.' } as const;
 
 export const userCommands: Command[] = [
+  importCommand,
   {
     name: 'users create',
     summary: 'Make a user. No letter is sent.',
@@ -36,13 +39,14 @@ export const userCommands: Command[] = [
       if (fields.email === undefined && fields.username === undefined)
         throw new UsageError('--email or --username is needed');
       const given = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
-      await withDatabase(async ({ db }) => {
+      await withDatabase(async ({ db, config, log }) => {
         const { id: tenantId, slug } = await tenantOf(input, db);
         const passwords = makePasswordHasher({ threads: 1 });
         try {
           const scopes = input.options.admin === true ? ['admin'] : [];
           const account = { ...given, tenantId, scopes, isVerified: input.options.verified === true };
-          const user = presentUser(await createUser({ db, passwords }, account), slug);
+          const passwordPolicy = makePasswordPolicy({ ...config, log });
+          const user = presentUser(await createUser({ db, passwords, passwordPolicy }, account), slug);
           input.print(user, `Made the user ${user.uuid}.`);
         } finally {
           await passwords.close();

@@ -1,7 +1,8 @@
 /** What runs in each thread of the pool in `passwords.ts`: one password at a time, at low priority. */
 import { setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
-import { hashSync, type Options, verifySync } from '@node-rs/argon2';
+import { hashSync, type Options } from '@node-rs/argon2';
+import { readHash } from './foreign-hashes.ts';
 
 /** `hash` absent: make one. */
 export interface PasswordTask {
@@ -24,7 +25,7 @@ parentPort?.on('message', (task: PasswordTask) => {
   let result: PasswordResult;
   try {
     const { password, hash, parameters } = task;
-    result = { value: hash === undefined ? hashSync(password, parameters) : verifySync(hash, password) };
+    result = { value: hash === undefined ? hashSync(password, parameters) : readHash(hash)(password) };
   } catch (error) {
     result = { fault: error instanceof Error ? error.message : String(error) };
   }

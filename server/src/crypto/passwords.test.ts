@@ -39,7 +39,7 @@ describe('passwords', () => {
   });
 
   it('tell a broken hash from a wrong password, and go on', async () => {
-    await assert.rejects(passwords.verify('$argon2id$nonsense', 'x'), /argon2/);
+    await assert.rejects(passwords.verify('$argon2id$nonsense', 'x'), /no hash that can be read/);
     assert.equal((await passwords.verify(undefined, 'x')).ok, false);
   });
 

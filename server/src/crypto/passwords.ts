@@ -8,6 +8,7 @@ import { availableParallelism } from 'node:os';
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { defineError } from '../errors.ts';
+import { takeTurns } from '../turns.ts';
 import type { PasswordResult, PasswordTask } from './password-thread.ts';
 
 /** OWASP's first choice for argon2id; memory in KiB. */
@@ -21,6 +22,12 @@ export function isUsablePassword(password: string): boolean {
 export const busy = defineError('auth.busy', 503, 'Too many passwords are being checked at once');
 
 export interface PasswordHasher {
+  /**
+   * Runs work that comes to `verify` in the end, a little more of it at once than there are threads: what is counted
+   * before a password is checked is then never counted for a crowd that only waits.
+   * @throws busy
+   */
+  inTurn: <T>(work: () => Promise<T>) => Promise<T>;
   /** @throws busy */
   hash: (password: string) => Promise<string>;
   /**
@@ -68,7 +75,8 @@ export function makePasswordHasher({ threads = availableParallelism() } = {}): P
       thread.unref();
       idle.push(thread);
       if (job && 'value' in result) job.done(result.value);
-      else if (job && 'fault' in result) job.failed(new Error(`argon2: ${result.fault}`));
+      else if (job && 'fault' in result)
+        job.failed(new Error(`A password could not be checked or hashed: ${result.fault}`));
       next();
     });
     thread.on('error', () => {}); // 'exit' follows
@@ -112,6 +120,9 @@ export function makePasswordHasher({ threads = availableParallelism() } = {}): P
   }
 
   return {
+    inTurn: takeTurns(Math.min(16, 2 * threads), deadlineMs, () =>
+      busy({ detail: 'Try again in a moment.', retryAfterSeconds: 5 }),
+    ),
     hash: async (password) => String(await run({ password, parameters: argon2Parameters })),
     verify: async (hash, password) => {
       const matches = await run({ password, hash: hash ?? dummy, parameters: argon2Parameters });

@@ -188,16 +188,20 @@ export async function queueDepth(db: Queryable): Promise<{ lane: Lane; due: numb
 }
 
 /**
- * Cancels a letter that waits, also for another attempt, and that no worker holds. Whom it has reached it has reached.
- * @returns whether there was such a letter
+ * Cancels letters that wait, also for another attempt, and that no worker holds. Whom they have reached they have reached.
+ * @param letters each with the id of its event
+ * @returns how many of them there were
  */
-export async function cancelEmail(db: Queryable, id: string, eventId: string): Promise<boolean> {
+export async function cancelEmails(db: Queryable, letters: { id: string; eventId: string }[]): Promise<number> {
   const rows = await db`
-    WITH taken AS (
-      DELETE FROM email_queue q USING emails e
-      WHERE q.email_id = ${id} AND e.id = ${id} AND q.lease_token IS NULL
+    WITH given AS (
+      SELECT * FROM unnest(${letters.map(({ id }) => id)}::uuid[], ${letters.map(({ eventId }) => eventId)}::uuid[])
+        AS given (email_id, event_id)
+    ), taken AS (
+      DELETE FROM email_queue q USING emails e, given
+      WHERE q.email_id = given.email_id AND e.id = given.email_id AND q.lease_token IS NULL
         AND e.status IN ('scheduled', 'queued', 'deferred')
-      RETURNING q.email_id, q.tenant_id
+      RETURNING q.email_id, q.tenant_id, given.event_id
     ), recipients AS (
       UPDATE email_recipients r SET status = 'canceled', next_attempt_at = NULL FROM taken
       WHERE r.email_id = taken.email_id AND r.status IN ('scheduled', 'queued', 'deferred')
@@ -207,14 +211,29 @@ export async function cancelEmail(db: Queryable, id: string, eventId: string): P
     ), bodies AS (
       UPDATE email_bodies b SET sealed = NULL FROM taken WHERE b.email_id = taken.email_id AND b.sealed IS NOT NULL
     ), events AS (
-      INSERT INTO email_events (email_id, id, type, at) SELECT email_id, ${eventId}, 'email.canceled', now() FROM taken
+      INSERT INTO email_events (email_id, id, type, at) SELECT email_id, event_id, 'email.canceled', now() FROM taken
     ), ${db.unsafe(
       emailWebhookEvents(`
         SELECT tenant_id, 'email.canceled' AS type, now() AS at, email_id, NULL AS recipient, NULL::jsonb AS data
         FROM taken`),
     )}
     UPDATE emails e SET status = 'canceled' FROM taken WHERE e.id = taken.email_id RETURNING e.id`;
-  return rows.length > 0;
+  return rows.length;
+}
+
+/**
+ * Takes hold of what waits of a user's: what they handed in, and what is written to them. In the order in which everybody
+ * takes queue rows.
+ */
+export async function holdEmailsOf(db: Queryable, tenantId: string, userId: string): Promise<string[]> {
+  const rows = await db<{ email_id: string }[]>`
+    SELECT q.email_id FROM email_queue q
+    WHERE q.lease_token IS NULL AND q.email_id IN (
+      SELECT e.id FROM emails e WHERE e.user_id = ${userId} AND e.tenant_id = ${tenantId}
+      UNION
+      SELECT e.id FROM emails e WHERE e.submitted_by = ${`user:${userId}`} AND e.tenant_id = ${tenantId})
+    ORDER BY q.email_id FOR UPDATE`;
+  return rows.map((row) => row.email_id);
 }
 
 /** Makes a letter that waits for its next attempt due now. Returns whether it waits. */

@@ -4,19 +4,30 @@ import type { Queryable } from '../database/database.ts';
 import type { Tenant } from '../tenants/tenants.ts';
 import { invalidCredentials } from '../users/errors.ts';
 import type { Origin, User } from '../users/user.ts';
-import { currentTokens, type SessionTimes, type TokenWorld } from './session.ts';
+import { currentTokens, type LiveSession, type SessionTimes, type TokenWorld } from './session.ts';
 import { insertSession } from './store.ts';
+
+interface Login {
+  user: User;
+  tenant: Tenant;
+  origin: Origin;
+}
 
 /**
  * Logs a user in, in the caller's transaction if there is one.
  * @throws invalidCredentials when the user or the password is not the one that was checked any more
  */
-export async function createSession(
-  world: TokenWorld & SessionTimes,
+export async function createSession(world: TokenWorld & SessionTimes, tx: Queryable, login: Login): Promise<Token> {
+  const session = await makeSession(world, tx, login);
+  return currentTokens(world, session, { tenantSlug: login.tenant.slug, userScopes: login.user.scopes });
+}
+
+/** The session alone, for who needs no tokens. @throws as createSession */
+export async function makeSession(
+  { refreshTokenSeconds, sessionSeconds }: SessionTimes,
   tx: Queryable,
-  { user, tenant, origin }: { user: User; tenant: Tenant; origin: Origin },
-): Promise<Token> {
-  const { refreshTokenSeconds, sessionSeconds } = world;
+  { user, tenant, origin }: Login,
+): Promise<LiveSession> {
   const { id: userId, passwordHash } = user;
   const { id: tenantId } = tenant;
   const session = await insertSession(
@@ -25,5 +36,5 @@ export async function createSession(
     { tenantId, type: 'user.logged_in', actor: `user:${userId}`, userId, ip: origin.ip },
   );
   if (!session) throw invalidCredentials();
-  return currentTokens(world, session, { tenantSlug: tenant.slug, userScopes: user.scopes });
+  return session;
 }

@@ -9,7 +9,7 @@
  */
 import type { FastifyBaseLogger } from 'fastify';
 import type { Database, Queryable } from '../database/database.ts';
-import { gather } from '../emails/gather.ts';
+import { gather } from '../database/gather.ts';
 import { cannotTell } from './errors.ts';
 import { insertRevocations, purgeRevocations, revocationsSince, whichRevoked } from './store.ts';
 

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { GivenPassword, Token } from '../crypto/schemas.ts';
+import type { Transaction } from '../database/database.ts';
 import { type Caller, callerOf, type Needs } from '../http/caller.ts';
 import { invalidRequest } from '../http/problem.ts';
 import type { Routes } from '../http/server.ts';
@@ -9,15 +10,19 @@ import { namedTenant, type TenantDirectory } from '../tenants/tenants.ts';
 import { usersOnly } from '../users/errors.ts';
 import { UserAnswer } from '../users/schemas.ts';
 import { originOf, presentUser } from '../users/user.ts';
+import { sessionAdminRoutes } from './admin-routes.ts';
 import { sessionNotFound } from './errors.ts';
 import { type LoginWorld, login } from './login.ts';
 import { deleteSession, logout } from './logout.ts';
+import { type OtpWorld, otpRoutes } from './otp-routes.ts';
+import { presentSession, SessionList, SessionPage } from './present-session.ts';
 import { type RefreshWorld, refresh } from './refresh.ts';
-import { liveSessions, type SessionSummary } from './store.ts';
+import { liveSessions } from './store.ts';
 
-export interface SessionWorld extends LoginWorld, RefreshWorld {
+export interface SessionWorld extends LoginWorld, RefreshWorld, OtpWorld {
   needs: Needs;
   resolveTenant: TenantDirectory['resolveTenant'];
+  endSessions: (tx: Transaction, userId: string) => Promise<() => void>;
 }
 
 const security = [{ bearer: [] }];
@@ -25,8 +30,10 @@ const security = [{ bearer: [] }];
 export function sessionRoutes(world: SessionWorld): Routes {
   return (app) => {
     loginRoutes(world)(app);
+    otpRoutes(world)(app);
     logoutRoutes(world)(app);
     listRoutes(world)(app);
+    sessionAdminRoutes(world)(app);
   };
 }
 
@@ -110,16 +117,6 @@ function logoutRoutes(world: SessionWorld): Routes {
   };
 }
 
-const SessionAnswer = Type.Object({
-  id: Type.String({ format: 'uuid' }),
-  device: Type.Union([Type.String(), Type.Null()], { description: 'User-Agent at login' }),
-  address: Type.Union([Type.String(), Type.Null()], { description: 'IP address at login' }),
-  current: Type.Boolean({ description: 'Whether it is the one that asks' }),
-  created_at: Type.String({ format: 'date-time' }),
-  last_used_at: Type.String({ format: 'date-time' }),
-  expires_at: Type.String({ format: 'date-time' }),
-});
-
 function listRoutes(world: SessionWorld): Routes {
   return (app) => {
     app.get(
@@ -130,14 +127,8 @@ function listRoutes(world: SessionWorld): Routes {
           tags: ['Sessions'],
           summary: "The user's live sessions, newest first",
           security,
-          querystring: Type.Object(
-            {
-              limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: 20 })),
-              after: Type.Optional(Type.String({ format: 'uuid' })),
-            },
-            { additionalProperties: false },
-          ),
-          response: { 200: Type.Object({ data: Type.Array(SessionAnswer), has_more: Type.Boolean() }) },
+          querystring: SessionPage,
+          response: { 200: SessionList },
         },
       },
       async (request) => {
@@ -145,7 +136,7 @@ function listRoutes(world: SessionWorld): Routes {
         const { limit = 20, after } = request.query;
         const page = { limit: limit + 1, ...(after === undefined ? {} : { after }) };
         const sessions = await liveSessions(world.db, caller.id, page);
-        const data = sessions.slice(0, limit).map((session) => presentSession(session, caller));
+        const data = sessions.slice(0, limit).map((session) => presentSession(session, caller.sessionId));
         return { data, has_more: sessions.length > limit };
       },
     );
@@ -169,18 +160,6 @@ function listRoutes(world: SessionWorld): Routes {
         return reply.code(204).send(null);
       },
     );
-  };
-}
-
-function presentSession(session: SessionSummary, caller: Caller) {
-  return {
-    id: session.id,
-    device: session.userAgent,
-    address: session.ip,
-    current: session.id === caller.sessionId,
-    created_at: session.createdAt.toISOString(),
-    last_used_at: session.refreshedAt.toISOString(),
-    expires_at: session.expiresAt.toISOString(),
   };
 }
 

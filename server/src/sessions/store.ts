@@ -20,7 +20,7 @@ export interface NewSession {
 }
 
 /**
- * The new session, or undefined where the user was deleted or got another password since it was checked: whoever knows
+ * The new session, or undefined where the user was deleted, disabled or got another password since it was checked: whoever knows
  * the old one must not slip in behind the change that ended all sessions. The lock makes the two wait for each other. The audit record is part of
  * the statement: a login then needs no transaction around it, which would cost as much again.
  */
@@ -36,7 +36,8 @@ export async function insertSession(
             now() + make_interval(secs => ${Math.min(session.refreshTokenSeconds, session.sessionSeconds)}),
             now() + make_interval(secs => ${session.sessionSeconds})
     FROM (SELECT id FROM users
-          WHERE id = ${session.userId} AND password_hash IS NOT DISTINCT FROM ${session.passwordHash} FOR SHARE) u
+          WHERE id = ${session.userId} AND password_hash IS NOT DISTINCT FROM ${session.passwordHash}
+            AND disabled_at IS NULL FOR SHARE) u
     RETURNING ${liveColumns(db)}),
     ${auditRecord(db, audit, db`FROM made`)}
     SELECT * FROM made`;
@@ -124,6 +125,42 @@ export async function liveSessions(
     WHERE user_id = ${userId} AND revoked_at IS NULL AND idle_expires_at > now() AND expires_at > now()
       ${after === undefined ? db`` : db`AND id < ${after}`}
     ORDER BY id DESC LIMIT ${limit}`;
+}
+
+/** Notes that a live session is used, which keeps it from ending idle; returns whose it is, unless they are disabled. */
+export async function touchSession(
+  db: Queryable,
+  id: string,
+  idleSeconds: number,
+): Promise<{ userId: string; tenantId: string; userScopes: string[] } | undefined> {
+  const [row] = await db<{ userId: string; tenantId: string; userScopes: string[] }[]>`
+    UPDATE sessions s SET
+      refreshed_at = now(), idle_expires_at = least(now() + make_interval(secs => ${idleSeconds}), s.expires_at)
+    FROM users u
+    WHERE s.id = ${id} AND u.id = s.user_id AND u.disabled_at IS NULL
+      AND s.revoked_at IS NULL AND s.idle_expires_at > now() AND s.expires_at > now()
+    RETURNING s.user_id AS "userId", s.tenant_id AS "tenantId", u.scopes AS "userScopes"`;
+  return row;
+}
+
+/** Every session of a user that is kept, also those that have ended, newest first. */
+export async function sessionsEver(
+  db: Queryable,
+  userId: string,
+): Promise<(SessionSummary & { revokedAt: Date | null })[]> {
+  return db<(SessionSummary & { revokedAt: Date | null })[]>`
+    SELECT id, user_agent AS "userAgent", ip, created_at AS "createdAt", refreshed_at AS "refreshedAt",
+           least(idle_expires_at, expires_at) AS "expiresAt", revoked_at AS "revokedAt"
+    FROM sessions WHERE user_id = ${userId} ORDER BY id DESC`;
+}
+
+/** IP addresses of a user's live sessions. */
+export async function sessionAddresses(db: Queryable, userId: string): Promise<string[]> {
+  const rows = await db<{ ip: string }[]>`
+    SELECT DISTINCT ip FROM sessions
+    WHERE user_id = ${userId} AND revoked_at IS NULL AND idle_expires_at > now() AND expires_at > now()
+      AND ip IS NOT NULL`;
+  return rows.map(({ ip }) => ip);
 }
 
 /** A session that a refresh token of this counter can still be used for. */

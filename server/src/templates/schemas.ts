@@ -31,8 +31,7 @@ const Name = Type.String({
   pattern: '^[a-z0-9](?:[a-z0-9._-]{0,98}[a-z0-9])?$',
   description:
     'Unique in the tenant: lower-case letters, digits, ".", "_" and "-". A template named like a letter of Postern\'s ' +
-    'own (`postern.verify_email`, `postern.change_email_new`, `postern.change_email_old`, `postern.already_registered`, ' +
-    '`postern.address_taken`, `postern.email_changed`) is sent in its place.',
+    'own (`postern.verify_email`, `postern.reset_password`, …) is sent in its place.',
   examples: ['order-confirmation'],
 });
 const Language = Type.String({

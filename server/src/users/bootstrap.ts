@@ -1,7 +1,6 @@
-import type { PasswordHasher } from '../crypto/passwords.ts';
 import type { Database } from '../database/database.ts';
 import { insertAccount } from './create-user.ts';
-import { prepareUser } from './register.ts';
+import { prepareUser, type SettingPasswords } from './register.ts';
 import { administratorExists } from './store.ts';
 
 // Nodes that start together must make one administrator (S54). Any number will do, as long as all use the same.
@@ -13,11 +12,12 @@ const adminLock = 7_165_411_003;
  * @returns whether one was made
  */
 export async function bootstrapAdmin(
-  { db, passwords }: { db: Database; passwords: PasswordHasher },
+  world: SettingPasswords & { db: Database },
   { tenantId, email, password }: { tenantId: string; email: string; password: string },
 ): Promise<boolean> {
+  const { db } = world;
   if (await administratorExists(db)) return false;
-  const prepared = await prepareUser({ passwords }, tenantId, { email, password });
+  const prepared = await prepareUser(world, tenantId, { email, password });
   return db.begin(async (tx) => {
     await tx`SELECT pg_advisory_xact_lock(${adminLock})`;
     if (await administratorExists(tx)) return false;

@@ -2,8 +2,6 @@
 import type { Purpose } from '../challenges/challenge.ts';
 import { type IssuedChallenge, issueChallenge } from '../challenges/issue.ts';
 import { newAddressLetter, oldAddressLetter } from '../challenges/mails.ts';
-import { lockChallenges } from '../challenges/store.ts';
-import type { PasswordHasher } from '../crypto/passwords.ts';
 import type { Database, Transaction } from '../database/database.ts';
 import type { NewEmail } from '../emails/email.ts';
 import type { Caller } from '../http/caller.ts';
@@ -11,12 +9,12 @@ import { putEmailChange } from './email-change-store.ts';
 import { invalidCredentials } from './errors.ts';
 import { noticeLetter } from './mails.ts';
 import { findUserByEmail, findUserById, lockUser } from './store.ts';
+import { type PasswordWorld, tryPassword } from './try-password.ts';
 import { type Address, invalidField, readEmail, type User } from './user.ts';
 import type { LetterWorld } from './verify-email.ts';
 
-export interface ChangeWorld extends LetterWorld {
+export interface ChangeWorld extends LetterWorld, PasswordWorld {
   db: Database;
-  passwords: PasswordHasher;
   wakeWorkers: () => void;
 }
 
@@ -29,15 +27,15 @@ class NoLetterLeft extends Error {}
  *
  * Whether the new address is taken shows in nothing the user can see: the letter to the old address is written all the
  * same, the challenge of the new one too. Only the letter there is another one, to its owner.
- * @throws invalidRequest, invalidCredentials, busy
+ * @throws invalidRequest, invalidCredentials, the error of a limit, busy
  */
 export async function requestEmailChange(
   world: ChangeWorld,
   caller: Caller,
-  input: { email: string; password: string },
+  input: { email: string; password: string; ip: string },
 ): Promise<void> {
   const address = readEmail(input.email);
-  const user = await checkOwnPassword(world, caller, input.password);
+  const user = await checkOwnPassword(world, caller, input);
   if (user.emailNormalized === address.emailNormalized) throw invalidField('email', 'is the address you have');
   try {
     await world.db.begin((tx) => writeLetters(world, tx, user, address));
@@ -48,16 +46,19 @@ export async function requestEmailChange(
   world.wakeWorkers();
 }
 
-async function checkOwnPassword({ db, passwords }: ChangeWorld, caller: Caller, password: string): Promise<User> {
-  const user = await findUserById(db, caller.tenantId, caller.id);
-  const { ok } = await passwords.verify(user?.passwordHash ?? undefined, password);
+async function checkOwnPassword(
+  world: ChangeWorld,
+  caller: Caller,
+  { password, ip }: { password: string; ip: string },
+): Promise<User> {
+  const user = await findUserById(world.db, caller.tenantId, caller.id);
+  const { ok } = await tryPassword(world, { user, name: caller.id, password, ip });
   if (!user || !ok) throw wrongPassword();
   return user;
 }
 
 async function writeLetters(world: ChangeWorld, tx: Transaction, asker: User, address: Address): Promise<void> {
   const { id: userId, tenantId } = asker;
-  await lockChallenges(tx, userId, ['change_email_new', 'change_email_old']);
   const user = await lockUser(tx, userId);
   // A password changed meanwhile has ended what the former one began.
   if (!user || user.passwordHash !== asker.passwordHash) throw wrongPassword();

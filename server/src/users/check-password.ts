@@ -1,26 +1,30 @@
-import type { PasswordHasher } from '../crypto/passwords.ts';
 import type { Queryable } from '../database/database.ts';
 import { normalizeEmail, parseAddress } from '../emails/address.ts';
 import { findUserByEmail, findUserByUsername, replacePasswordHash } from './store.ts';
+import { type PasswordWorld, tryPassword } from './try-password.ts';
 import { normalizeUsername, type User } from './user.ts';
 
 export type LoginName = { email: string } | { username: string };
 
 /**
- * The user whose password this is. Every failure costs one hash, whether the user exists or not (S1).
+ * The user whose password this is. Every failure costs one hash and counts as one wrong try, whether the user exists or
+ * not (S1).
  *
- * @param tenantId undefined where no such tenant exists: fails like a wrong password
- * @throws busy
+ * A disabled user has no password that is right.
+ *
+ * @param login `tenantId` undefined where no such tenant exists: fails like a wrong password
+ * @throws the error of a limit, busy
  */
 export async function checkPassword(
-  { db, passwords }: { db: Queryable; passwords: PasswordHasher },
-  tenantId: string | undefined,
-  name: LoginName,
-  password: string,
+  world: PasswordWorld & { db: Queryable },
+  { tenantId, name, password, ip }: { tenantId: string | undefined; name: LoginName; password: string; ip: string },
 ): Promise<User | undefined> {
-  const user = tenantId === undefined ? undefined : await findByName(db, tenantId, name);
-  const { ok, needsRehash } = await passwords.verify(user?.passwordHash ?? undefined, password);
-  if (!user || !ok) return undefined;
+  const { db, passwords } = world;
+  const normalized = normalizedName(name);
+  const user = tenantId === undefined || !normalized ? undefined : await findByName(db, tenantId, normalized);
+  const tried = JSON.stringify([tenantId, normalized ?? name]);
+  const { ok, needsRehash } = await tryPassword(world, { user, name: tried, password, ip });
+  if (!user || !ok || user.disabledAt !== null) return undefined;
   if (needsRehash && user.passwordHash !== null) {
     // The only moment the password is at hand to give it today's parameters.
     const passwordHash = await passwords.hash(password);
@@ -34,18 +38,21 @@ export function toLoginName(text: string): LoginName {
   return text.includes('@') ? { email: text } : { username: text };
 }
 
-async function findByName(db: Queryable, tenantId: string, name: LoginName): Promise<User | undefined> {
+/** As users are found by; undefined where it can be nobody's name. */
+function normalizedName(name: LoginName): LoginName | undefined {
+  // PostgreSQL takes no NUL in text, and no username holds one.
   if ('username' in name) {
-    // PostgreSQL takes no NUL in text, and no username holds one.
-    return name.username.includes('\0')
-      ? undefined
-      : findUserByUsername(db, tenantId, normalizeUsername(name.username));
+    return name.username.includes('\0') ? undefined : { username: normalizeUsername(name.username) };
   }
-  let emailNormalized: string;
   try {
-    emailNormalized = normalizeEmail(parseAddress(name.email));
+    return { email: normalizeEmail(parseAddress(name.email)) };
   } catch {
-    return undefined; // not an address, so nobody's
+    return undefined; // not an address
   }
-  return findUserByEmail(db, tenantId, emailNormalized);
+}
+
+function findByName(db: Queryable, tenantId: string, name: LoginName): Promise<User | undefined> {
+  return 'username' in name
+    ? findUserByUsername(db, tenantId, name.username)
+    : findUserByEmail(db, tenantId, name.email);
 }

@@ -1,6 +1,6 @@
 import { isUsablePassword } from '../crypto/passwords.ts';
 import { parseAddress } from '../emails/address.ts';
-import { choice, type Setting, text } from '../settings.ts';
+import { choice, type Setting, text, url } from '../settings.ts';
 
 const adminEmail: Setting<string | undefined> = {
   ...text('BOOTSTRAP_ADMIN_EMAIL', { default: undefined, defaultText: 'unset', help: '' }),
@@ -30,6 +30,13 @@ export const userSettings = {
     help:
       '`open`: a known address is answered with 409, a new user gets tokens at once. `private`: known and unknown ' +
       'addresses are answered alike, tokens are given after verification. `closed`: nobody registers by themselves.',
+  }),
+  breachedPasswordsUrl: url('BREACHED_PASSWORDS_URL', ['https:', 'http:'], {
+    default: undefined,
+    defaultText: 'unset: nobody is asked',
+    help:
+      'A service that knows passwords from breaches, e.g. `https://api.pwnedpasswords.com/range`. It is told five digits ' +
+      'of a hash; where it does not answer, the password passes and the log says so.',
   }),
   bootstrapAdminEmail: adminEmail,
   bootstrapAdminPassword: adminPassword,

@@ -37,12 +37,17 @@ export async function confirmByLink(world: ChangeWorld, token: string): Promise<
  * @returns as confirmByLink
  * @throws codeInvalid, codeExpired, tooManyTries, alreadyRegistered
  */
-export async function confirmByCode(world: ChangeWorld, { id: userId }: Caller, code: string): Promise<boolean> {
+export async function confirmByCode(
+  world: ChangeWorld,
+  { id: userId, tenantId }: Caller,
+  { code, ip }: { code: string; ip: string },
+): Promise<boolean> {
   const change = await findEmailChange(world.db, userId);
   const refusals: PosternError[] = [];
   for (const [purpose, emailNormalized] of change ? missingSides(change) : []) {
     try {
-      const isDone = await redeemCode(world, { userId, purpose, emailNormalized, code }, (tx, challengeId) =>
+      const attempt = { userId, tenantId, purpose, emailNormalized, code, ip };
+      const isDone = await redeemCode(world, attempt, (tx, { challengeId }) =>
         confirm(world, tx, { userId, challengeId, over: codeExpired }),
       );
       return wake(world, isDone);

@@ -1,9 +1,8 @@
 /** What an operator does: no letter, no session, and rights if need be. */
 import { recordAudit } from '../audit/record.ts';
-import type { PasswordHasher } from '../crypto/passwords.ts';
 import type { Database, Queryable, Transaction } from '../database/database.ts';
 import { alreadyRegistered, userNotFound } from './errors.ts';
-import { prepareUser, type Registration } from './register.ts';
+import { prepareUser, type Registration, type SettingPasswords } from './register.ts';
 import { findUserByEmail, findUserById, insertUser, type NewUser, usersPage } from './store.ts';
 import { readEmail, type User } from './user.ts';
 
@@ -13,14 +12,14 @@ export interface NewAccount extends Registration {
   isVerified?: boolean;
 }
 
-/** @throws alreadyRegistered, invalidRequest */
+/** @throws alreadyRegistered, invalidRequest, commonPassword */
 export async function createUser(
-  { db, passwords }: { db: Database; passwords: PasswordHasher },
+  world: SettingPasswords & { db: Database },
   { tenantId, scopes, isVerified, ...registration }: NewAccount,
 ): Promise<User> {
-  const prepared = await prepareUser({ passwords }, tenantId, registration);
+  const prepared = await prepareUser(world, tenantId, registration);
   const account = { ...prepared, scopes: scopes ?? [], isVerified: isVerified ?? false };
-  const user = await db.begin((tx) => insertAccount(tx, account));
+  const user = await world.db.begin((tx) => insertAccount(tx, account));
   if (!user) throw alreadyRegistered({ detail: 'The e-mail address or the username is taken in this tenant.' });
   return user;
 }
@@ -33,6 +32,15 @@ export async function listUsers(
 ): Promise<{ users: User[]; hasMore: boolean }> {
   const users = await usersPage(db, tenantId, { ...page, limit: page.limit + 1 });
   return { users: users.slice(0, page.limit), hasMore: users.length > page.limit };
+}
+
+/**
+ * The user that a path names.
+ * @throws userNotFound, also for another tenant's (S41)
+ */
+export async function findNamedUser(db: Queryable, tenantId: string, uuid: string): Promise<User> {
+  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(uuid)) throw userNotFound();
+  return findUser(db, tenantId, { id: uuid.toLowerCase() });
 }
 
 /**

@@ -1,6 +1,6 @@
 import { recordAudit } from '../audit/record.ts';
 import type { Database, Queryable, Transaction } from '../database/database.ts';
-import { removeUser } from './store.ts';
+import { lockUser, removeUser } from './store.ts';
 import type { User } from './user.ts';
 
 /**
@@ -29,6 +29,8 @@ export async function deleteUser(
 ): Promise<void> {
   const { id: userId, tenantId, email } = user;
   const announce = await db.begin(async (tx) => {
+    // Before what belongs to it, as everywhere: whoever changes the password holds the user and comes to the sessions.
+    await lockUser(tx, userId);
     const ended = await endSessions(tx, userId);
     if (await removeUser(tx, tenantId, userId)) {
       await anonymizeEmails(tx, { tenantId, userId, ...(email === null ? {} : { address: email }) });

@@ -6,7 +6,7 @@ import { invalidRequest } from '../http/problem.ts';
 import type { Routes } from '../http/server.ts';
 import { namedTenant } from '../tenants/tenants.ts';
 import { checkPassword, toLoginName } from './check-password.ts';
-import { findUser, listUsers } from './create-user.ts';
+import { findNamedUser, listUsers } from './create-user.ts';
 import { deleteUser } from './delete-user.ts';
 import { invalidCredentials, userNotFound } from './errors.ts';
 import type { UserWorld } from './routes.ts';
@@ -103,8 +103,7 @@ export function directoryRoutes(world: UserWorld): Routes {
         const id = request.params.uuid.toLowerCase();
         const caller = await identify(world, request, undefined);
         if (id !== caller.id) requireScope(caller, 'users:write');
-        if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id)) throw userNotFound();
-        await deleteUser(world, await findUser(world.db, caller.tenantId, { id }), caller.name);
+        await deleteUser(world, await findNamedUser(world.db, caller.tenantId, id), caller.name);
         return reply.code(204).send(null);
       },
     );
@@ -117,7 +116,8 @@ async function identify(world: UserWorld, request: FastifyRequest, server: strin
   if (!basic) return world.authenticate(request.headers.authorization);
   const slug = namedTenant(request.headers['postern-tenant'], server);
   const tenant = slug === undefined ? await world.resolveTenant(undefined) : await world.findTenant(slug);
-  const user = await checkPassword(world, tenant?.id, toLoginName(basic.user), basic.password);
+  const name = toLoginName(basic.user);
+  const user = await checkPassword(world, { tenantId: tenant?.id, name, password: basic.password, ip: request.ip });
   if (!user || (world.registration === 'private' && user.emailVerifiedAt === null)) {
     throw invalidCredentials({ headers: basicChallenge });
   }

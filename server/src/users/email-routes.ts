@@ -42,7 +42,10 @@ export function emailChangeRoutes(world: UserWorld): Routes {
         },
       },
       async (request, reply) => {
-        await requestEmailChange(inLanguagesOf(request, world), userCaller(callerOf(request)), request.body);
+        await requestEmailChange(inLanguagesOf(request, world), userCaller(callerOf(request)), {
+          ...request.body,
+          ip: request.ip,
+        });
         return reply
           .code(202)
           .send({ message: 'Letters are on their way. The address changes once each is confirmed.' });
@@ -86,7 +89,7 @@ export function emailChangeRoutes(world: UserWorld): Routes {
       async (request, reply) => {
         const asPage = wantsPage(request);
         try {
-          const isDone = await confirm(inLanguagesOf(request, world), request.headers.authorization, request.body);
+          const isDone = await confirm(inLanguagesOf(request, world), request);
           return asPage ? sendOutcome(reply, isDone ? done : halfway) : reply.code(204).send(null);
         } catch (error) {
           if (asPage) return sendFault(reply, error);
@@ -103,10 +106,15 @@ const halfway = {
   text: 'The other address has to confirm too: there is a letter in that mailbox. You can close this page.',
 };
 
+interface ConfirmRequest {
+  headers: { authorization?: string | undefined };
+  ip: string;
+  body: Type.Static<typeof ConfirmBody>;
+}
+
 async function confirm(
   world: UserWorld,
-  authorization: string | undefined,
-  { code, token }: Type.Static<typeof ConfirmBody>,
+  { headers: { authorization }, ip, body: { code, token } }: ConfirmRequest,
 ): Promise<boolean> {
   if (token !== undefined && code === undefined) return confirmByLink(world, token);
   if (code === undefined || token !== undefined) {
@@ -114,5 +122,5 @@ async function confirm(
   }
   const caller = userCaller(await world.authenticate(authorization));
   requireScope(caller, 'basic');
-  return confirmByCode(world, caller, code);
+  return confirmByCode(world, caller, { code, ip });
 }

@@ -1,10 +1,12 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
+import { lettersBySource } from '../challenges/challenge.ts';
 import { NewPassword, Token } from '../crypto/schemas.ts';
 import type { Transaction } from '../database/database.ts';
 import { type Caller, requireScope } from '../http/caller.ts';
 import { type Answer, answerOnce, IdempotencyHeaders } from '../http/idempotency.ts';
 import type { Routes } from '../http/server.ts';
+import { sourceOf } from '../limits/source.ts';
 import { inLanguagesOf } from '../templates/languages.ts';
 import { unknownTenant } from '../tenants/errors.ts';
 import { namedTenant, type Tenant } from '../tenants/tenants.ts';
@@ -116,6 +118,7 @@ async function registerByMode(world: UserWorld, request: FastifyRequest, reply: 
   if (world.registration === 'closed') {
     throw registrationClosed({ detail: 'Ask whoever runs this service for an account.' });
   }
+  await world.limits.take([{ limit: lettersBySource, key: sourceOf(request.ip) }]);
   if (world.registration === 'open') return registerOpenly(world, request, reply, call);
   const newUser = await prepareUser(world, call.tenant.id, call.registration);
   let wroteLetter = false;

@@ -1,13 +1,14 @@
 import { recordAudit } from '../audit/record.ts';
 import { takeLetter } from '../challenges/store.ts';
 import { newId } from '../crypto/ids.ts';
-import { isUsablePassword, type PasswordHasher } from '../crypto/passwords.ts';
+import type { PasswordHasher } from '../crypto/passwords.ts';
 import type { Queryable, Transaction } from '../database/database.ts';
 import { PosternError } from '../errors.ts';
 import { alreadyRegistered } from './errors.ts';
 import { noticeLetter } from './mails.ts';
+import type { PasswordPolicy } from './password-policy.ts';
 import { findUserByEmail, findUserByUsername, insertUser, type NewUser } from './store.ts';
-import { invalidField, readEmail, readUsername, type User } from './user.ts';
+import { invalidField, readEmail, readProfileImageUrl, readUsername, type User } from './user.ts';
 import { type LetterWorld, sendVerification } from './verify-email.ts';
 
 export interface Registration {
@@ -18,12 +19,18 @@ export interface Registration {
   profile_image_url?: string;
 }
 
+/** What setting a password takes. */
+export interface SettingPasswords {
+  passwords: PasswordHasher;
+  passwordPolicy: PasswordPolicy;
+}
+
 /**
  * Checks a registration and hashes its password: what must not happen while a transaction is open.
- * @throws invalidRequest, busy
+ * @throws invalidRequest, commonPassword, busy
  */
 export async function prepareUser(
-  { passwords }: { passwords: PasswordHasher },
+  { passwords, passwordPolicy }: SettingPasswords,
   tenantId: string,
   input: Registration,
 ): Promise<NewUser> {
@@ -32,13 +39,9 @@ export async function prepareUser(
   }
   const address = input.email === undefined ? {} : readEmail(input.email);
   const username = input.username === undefined ? {} : readUsername(input.username);
-  const profileImageUrl = input.profile_image_url;
-  if (profileImageUrl !== undefined && !URL.canParse(profileImageUrl)) {
-    throw invalidField('profile_image_url', 'is not a URL');
-  }
-  if (input.password !== undefined && !isUsablePassword(input.password)) {
-    throw invalidField('password', 'must have 8 to 1024 characters');
-  }
+  const profileImageUrl =
+    input.profile_image_url === undefined ? undefined : readProfileImageUrl(input.profile_image_url);
+  if (input.password !== undefined) await passwordPolicy.check(input.password);
   return {
     id: newId(),
     tenantId,

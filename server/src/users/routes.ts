@@ -1,25 +1,28 @@
-import { Type } from 'typebox';
-import type { PasswordHasher } from '../crypto/passwords.ts';
 import type { Token } from '../crypto/schemas.ts';
-import { GivenPassword, NewPassword } from '../crypto/schemas.ts';
 import type { Transaction } from '../database/database.ts';
 import { type Authenticate, callerOf, type Needs } from '../http/caller.ts';
 import type { Routes } from '../http/server.ts';
 import type { Tenant, TenantDirectory } from '../tenants/tenants.ts';
-import { changePassword } from './change-password.ts';
+import { adminRoutes } from './admin-routes.ts';
 import { findUser } from './create-user.ts';
 import type { DeleteWorld } from './delete-user.ts';
 import { directoryRoutes } from './directory-routes.ts';
 import { emailChangeRoutes } from './email-routes.ts';
+import { exportRoutes } from './export-routes.ts';
+import type { ExportWorld } from './export-user.ts';
+import { importRoutes } from './import-routes.ts';
+import type { PasswordPolicy } from './password-policy.ts';
+import { passwordRoutes } from './password-routes.ts';
 import { registerRoutes } from './register-routes.ts';
 import { UserAnswer } from './schemas.ts';
+import type { PasswordWorld } from './try-password.ts';
 import { type Origin, presentUser, type User, userCaller } from './user.ts';
 import type { LetterWorld } from './verify-email.ts';
 import { verifyRoutes } from './verify-routes.ts';
 
-export interface UserWorld extends LetterWorld, DeleteWorld, TenantDirectory {
+export interface UserWorld extends LetterWorld, DeleteWorld, TenantDirectory, PasswordWorld, ExportWorld {
+  passwordPolicy: PasswordPolicy;
   registration: 'open' | 'private' | 'closed';
-  passwords: PasswordHasher;
   needs: Needs;
   authenticate: Authenticate;
   /** Logs a user in, in the caller's transaction. */
@@ -33,6 +36,10 @@ export function userRoutes(world: UserWorld): Routes {
     verifyRoutes(world)(app);
     directoryRoutes(world)(app);
     emailChangeRoutes(world)(app);
+    adminRoutes(world)(app);
+    exportRoutes(world)(app);
+    importRoutes(world)(app);
+    passwordRoutes(world)(app);
     accountRoutes(world)(app);
   };
 }
@@ -48,28 +55,6 @@ function accountRoutes(world: UserWorld): Routes {
       async (request) => {
         const { tenantId, id } = userCaller(callerOf(request));
         return presentUser(await findUser(world.db, tenantId, { id }), await world.tenantSlug(tenantId));
-      },
-    );
-
-    app.post(
-      '/auth/password/change',
-      {
-        onRequest: world.needs('basic'),
-        schema: {
-          tags: ['Users'],
-          summary: 'Change the password; every other session ends',
-          security: [{ bearer: [] }],
-          body: Type.Object(
-            { current_password: GivenPassword, new_password: NewPassword },
-            { additionalProperties: false },
-          ),
-          response: { 204: Type.Null() },
-        },
-      },
-      async (request, reply) => {
-        const { current_password: current, new_password: next } = request.body;
-        await changePassword(world, userCaller(callerOf(request)), { current, next });
-        return reply.code(204).send(null);
       },
     );
   };

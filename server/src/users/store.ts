@@ -1,3 +1,4 @@
+import { newId } from '../crypto/ids.ts';
 import type { Queryable } from '../database/database.ts';
 import type { User } from './user.ts';
 
@@ -12,6 +13,7 @@ interface UserRow {
   password_hash: string | null;
   scopes: string[];
   email_verified_at: Date | null;
+  disabled_at: Date | null;
   created_at: Date;
 }
 
@@ -26,12 +28,13 @@ const toUser = (row: UserRow): User => ({
   passwordHash: row.password_hash,
   scopes: row.scopes,
   emailVerifiedAt: row.email_verified_at,
+  disabledAt: row.disabled_at,
   createdAt: row.created_at,
 });
 
 const columns = (db: Queryable) => db`
   id, tenant_id, email, email_normalized, username, name, profile_image_url, password_hash, scopes, email_verified_at,
-  created_at`;
+  disabled_at, created_at`;
 
 export interface NewUser {
   id: string;
@@ -59,6 +62,50 @@ export async function insertUser(db: Queryable, user: NewUser): Promise<User | u
     ON CONFLICT DO NOTHING
     RETURNING ${columns(db)}`;
   return row && toUser(row);
+}
+
+export interface NewImportedUser extends Omit<NewUser, 'scopes'> {
+  createdAt?: Date;
+}
+
+/** Inserts users with their audit records; of those that are there already it says nothing. Returns the ids of the new. */
+export async function insertImported(
+  db: Queryable,
+  tenantId: string,
+  users: NewImportedUser[],
+  actor: string | undefined,
+): Promise<string[]> {
+  if (users.length === 0) return [];
+  const column = (value: (user: NewImportedUser) => string | undefined) => users.map((user) => value(user) ?? null);
+  const rows = await db<{ id: string }[]>`
+    WITH inserted AS (
+      INSERT INTO users (id, tenant_id, email, email_normalized, username, username_normalized, name,
+                         profile_image_url, password_hash, email_verified_at, created_at)
+      SELECT id, ${tenantId}, email, email_normalized, username, username_normalized, name, profile_image_url,
+             password_hash, CASE WHEN verified = 'yes' THEN now() END, coalesce(created_at, now())
+      FROM unnest(${column(({ id }) => id)}::uuid[], ${column(({ email }) => email)}::text[],
+                  ${column(({ emailNormalized }) => emailNormalized)}::text[],
+                  ${column(({ username }) => username)}::text[],
+                  ${column(({ usernameNormalized }) => usernameNormalized)}::text[],
+                  ${column(({ name }) => name)}::text[],
+                  ${column(({ profileImageUrl }) => profileImageUrl)}::text[],
+                  ${column(({ passwordHash }) => passwordHash)}::text[],
+                  ${column(({ isVerified }) => (isVerified ? 'yes' : undefined))}::text[],
+                  ${column(({ createdAt }) => createdAt?.toISOString())}::timestamptz[])
+        AS given (id, email, email_normalized, username, username_normalized, name, profile_image_url, password_hash,
+                  verified, created_at)
+      -- In one order everywhere: two imports of the same people would otherwise wait for each other.
+      ORDER BY email_normalized, username_normalized
+      ON CONFLICT DO NOTHING
+      RETURNING id
+    ), audit AS (
+      INSERT INTO audit_events (id, tenant_id, type, actor, user_id)
+      SELECT record.id, ${tenantId}, 'user.imported', ${actor ?? null}, inserted.id
+      FROM inserted JOIN unnest(${column(({ id }) => id)}::uuid[], ${users.map(() => newId())}::uuid[])
+        AS record (user_id, id) ON record.user_id = inserted.id
+    )
+    SELECT id FROM inserted`;
+  return rows.map(({ id }) => id);
 }
 
 export async function findUserByEmail(
@@ -112,6 +159,34 @@ export async function replacePasswordHash(db: Queryable, id: string, from: strin
   const rows = await db`
     UPDATE users SET password_hash = ${to} WHERE id = ${id} AND password_hash = ${from} RETURNING id`;
   return rows.length > 0;
+}
+
+/** Sets the password of who has proven the address, if that is still theirs; it is verified with it. */
+export async function setPassword(
+  db: Queryable,
+  id: string,
+  { emailNormalized, passwordHash }: { emailNormalized: string; passwordHash: string },
+): Promise<User | undefined> {
+  const [row] = await db<UserRow[]>`
+    UPDATE users SET password_hash = ${passwordHash}, email_verified_at = coalesce(email_verified_at, now())
+    WHERE id = ${id} AND email_normalized = ${emailNormalized}
+    RETURNING ${columns(db)}`;
+  return row && toUser(row);
+}
+
+/** Takes an address as shown by its owner, and off the password that was set before. */
+export async function claimUser(db: Queryable, id: string): Promise<User | undefined> {
+  const [row] = await db<UserRow[]>`
+    UPDATE users SET password_hash = NULL, email_verified_at = now() WHERE id = ${id} RETURNING ${columns(db)}`;
+  return row && toUser(row);
+}
+
+/** Disables a user, or enables one again; what was so already stays as it was. */
+export async function setDisabled(db: Queryable, id: string, isDisabled: boolean): Promise<User | undefined> {
+  const [row] = await db<UserRow[]>`
+    UPDATE users SET disabled_at = ${isDisabled ? db`coalesce(disabled_at, now())` : db`NULL`}
+    WHERE id = ${id} RETURNING ${columns(db)}`;
+  return row && toUser(row);
 }
 
 /** Marks the address verified if it is still the one that was proven. */

@@ -22,6 +22,7 @@ export interface User {
   /** Beyond the ones of every user session. */
   scopes: string[];
   emailVerifiedAt: Date | null;
+  disabledAt: Date | null;
   createdAt: Date;
 }
 
@@ -79,6 +80,23 @@ export function normalizeUsername(text: string): string {
 
 export function invalidField(path: string, message: string) {
   return invalidRequest({ detail: `${path}: ${message}`, errors: [{ path, message }] });
+}
+
+/** The rule of the schemas of `register-routes.ts`, where no schema has checked it. @throws invalidRequest */
+export function readName(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+  if (text.length < 1 || text.length > 200 || /[\u0000-\u001f\u007f]/.test(text)) {
+    throw invalidField('name', 'must be 1 to 200 characters, none of them a control character');
+  }
+  return text;
+}
+
+/** @throws invalidRequest */
+export function readProfileImageUrl(text: string): string {
+  if (text.length > 2048 || !/^https?:\/\/[^\s\p{Cc}]+$/iu.test(text) || !URL.canParse(text)) {
+    throw invalidField('profile_image_url', 'is not a URL');
+  }
+  return text;
 }
 
 /**

@@ -1,17 +1,20 @@
 import { recordAudit } from '../audit/record.ts';
+import { lettersBySource } from '../challenges/challenge.ts';
 import { codeExpired } from '../challenges/errors.ts';
 import { issueChallenge } from '../challenges/issue.ts';
 import { type LetterSettings, verificationLetter } from '../challenges/mails.ts';
-import { redeemCode, redeemLink } from '../challenges/redeem.ts';
+import { type RedeemWorld, redeemCode, redeemLink } from '../challenges/redeem.ts';
 import { takeLetter } from '../challenges/store.ts';
 import { newId } from '../crypto/ids.ts';
-import type { PasswordHasher } from '../crypto/passwords.ts';
 import type { Secrets } from '../crypto/secrets.ts';
 import type { Database, Queryable, Transaction } from '../database/database.ts';
 import type { NewEmail } from '../emails/email.ts';
+import type { Limits } from '../limits/limits.ts';
+import { sourceOf } from '../limits/source.ts';
 import { checkPassword, type LoginName } from './check-password.ts';
 import { invalidCredentials } from './errors.ts';
 import { findUserByEmail, markVerified } from './store.ts';
+import type { PasswordWorld } from './try-password.ts';
 import type { User } from './user.ts';
 
 /** What writing a letter takes. */
@@ -27,7 +30,8 @@ export interface LetterWorld extends LetterSettings {
  */
 export async function sendVerification(world: LetterWorld, tx: Transaction, user: User): Promise<boolean> {
   const { id: userId, tenantId, email, emailNormalized } = user;
-  if (email === null || emailNormalized === null || user.emailVerifiedAt !== null) return false;
+  if (email === null || emailNormalized === null || user.emailVerifiedAt !== null || user.disabledAt !== null)
+    return false;
   const challenge = await issueChallenge(world, tx, { tenantId, userId, purpose: 'verify_email', emailNormalized });
   if (!challenge) return false;
   await world.submitEmails(tx, [await verificationLetter(world, tx, { tenantId, userId, address: email }, challenge)]);
@@ -39,13 +43,15 @@ export async function sendVerification(world: LetterWorld, tx: Transaction, user
  * the count, the commit (S2). What difference remains can be measured five times an hour, then nobody gets a letter.
  */
 export async function resendVerification(
-  world: LetterWorld & { db: Database; wakeWorkers: () => void },
+  world: LetterWorld & { db: Database; limits: Limits; wakeWorkers: () => void },
   tenantId: string,
   emailNormalized: string,
+  ip: string,
 ): Promise<void> {
+  await world.limits.take([{ limit: lettersBySource, key: sourceOf(ip) }]);
   const wroteLetter = await world.db.begin(async (tx) => {
     const user = await findUserByEmail(tx, tenantId, emailNormalized);
-    if (user && user.emailVerifiedAt === null) return sendVerification(world, tx, user);
+    if (user && user.emailVerifiedAt === null && user.disabledAt === null) return sendVerification(world, tx, user);
     await takeLetter(tx, newId(), { tenantId, emailNormalized });
     return false;
   });
@@ -54,19 +60,19 @@ export async function resendVerification(
 
 /**
  * Verifies by the code from the letter, for whoever also knows the password.
- * @throws invalidCredentials, codeInvalid, codeExpired, tooManyTries
+ * @throws invalidCredentials, codeInvalid, codeExpired, tooManyTries, the error of a limit, busy
  */
 export async function verifyByCode(
-  world: { db: Database; secrets: Secrets; passwords: PasswordHasher },
-  { tenantId, name, password, code }: { tenantId: string | undefined; name: LoginName; password: string; code: string },
+  world: RedeemWorld & PasswordWorld,
+  { code, ...login }: { tenantId: string | undefined; name: LoginName; password: string; code: string; ip: string },
 ): Promise<User> {
-  const user = await checkPassword(world, tenantId, name, password);
+  const user = await checkPassword(world, login);
   if (!user) throw invalidCredentials({ headers: basicChallenge });
   const { emailNormalized } = user;
   if (emailNormalized === null) throw codeExpired({ detail: 'This user has no e-mail address to verify.' });
-  return redeemCode(world, { userId: user.id, purpose: 'verify_email', emailNormalized, code }, (tx) =>
-    completeVerification(tx, user.id, emailNormalized),
-  );
+  const { id: userId, tenantId } = user;
+  const attempt = { userId, tenantId, purpose: 'verify_email', emailNormalized, code, ip: login.ip } as const;
+  return redeemCode(world, attempt, (tx) => completeVerification(tx, user.id, emailNormalized));
 }
 
 /**

@@ -1,6 +1,7 @@
 /** `/auth/verify`: by code over HTTP Basic, by the link's token, and the page that the link opens. */
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
+import { inEvenTime } from '../challenges/even-time.ts';
 import { basicCredential } from '../http/caller.ts';
 import { buttonPage, sendFault, sendOutcome, wantsPage } from '../http/link-page.ts';
 import { invalidRequest } from '../http/problem.ts';
@@ -99,7 +100,9 @@ export function verifyRoutes(world: UserWorld): Routes {
         const { email, server } = request.body;
         const { emailNormalized } = readEmail(email);
         const tenant = await world.resolveTenant(namedTenant(request.headers['postern-tenant'], server));
-        await resendVerification(inLanguagesOf(request, world), tenant.id, emailNormalized);
+        await inEvenTime(() =>
+          resendVerification(inLanguagesOf(request, world), tenant.id, emailNormalized, request.ip),
+        );
         return reply.code(202).send({ message: 'If this address waits to be verified, a letter is on its way.' });
       },
     );
@@ -122,5 +125,11 @@ async function verify(
   const slug = namedTenant(request.headers['postern-tenant'], server);
   const tenant = slug === undefined ? await world.resolveTenant(undefined) : await world.findTenant(slug);
   const { user, password } = basic;
-  return verifyByCode(world, { tenantId: tenant?.id, name: toLoginName(user), password, code: code ?? '' });
+  return verifyByCode(world, {
+    tenantId: tenant?.id,
+    name: toLoginName(user),
+    password,
+    code: code ?? '',
+    ip: request.ip,
+  });
 }

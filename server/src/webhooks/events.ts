@@ -19,7 +19,10 @@ export const webhookEventTypes = [
   'user.logged_in',
   'user.logged_out',
   'user.password_changed',
+  'user.password_reset',
   'user.email_changed',
+  'user.disabled',
+  'user.enabled',
   'user.deleted',
   'webhook.disabled',
 ] as const;

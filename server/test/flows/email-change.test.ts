@@ -266,6 +266,13 @@ describe('a change of e-mail address', () => {
     assert.ok(targets.includes((await me(person)).email));
   });
 
+  it('asked for many times in parallel is answered each time', async () => {
+    for (const person of await Promise.all(Array.from({ length: 12 }, verified))) {
+      const replies = await Promise.all(Array.from({ length: 4 }, () => change(person, fresh())));
+      for (const { status, text } of replies) assert.equal(status, 202, text);
+    }
+  });
+
   it('is ended by a new password, for a stranger who knew the old one may have asked for it', async () => {
     const person = await register({ username: `name${++count}` });
     const next = fresh();

@@ -1,8 +1,10 @@
 /** Registering, reading and deleting users, in several tenants and under each REGISTRATION. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import pino from 'pino';
+import { type OpenDatabase, openDatabase } from '../../src/database/open.ts';
 import { letterTo, proofIn } from '../support/mailbox.ts';
-import { type Postern, startPostern } from '../support/start-postern.ts';
+import { type Postern, type Reply, startPostern } from '../support/start-postern.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const password = 'Password@123';
@@ -172,6 +174,91 @@ describe('users', () => {
     assert.deepEqual(await history(), []);
     const letter = await postern.call('GET', `/emails/${id}`, { token: admin });
     assert.ok(!letter.text.includes('leaving'), letter.text);
+  });
+});
+
+describe('a user who is deleted meanwhile', () => {
+  let postern: Postern;
+  let database: OpenDatabase;
+  let count = 0;
+  before(async () => {
+    postern = await startPostern();
+    const where = { databaseUrl: undefined, dataDir: postern.dataDir };
+    database = await openDatabase(where, pino({ level: 'silent' }), { max: 2, name: 'postern test' });
+  });
+  after(async () => {
+    await database.close();
+    await postern.dispose();
+  });
+
+  interface Person {
+    email: string;
+    token: string;
+  }
+  type Call = (person: Person) => Promise<Reply>;
+
+  /** Has both calls wait for the user's row, in this order, and lets them go. */
+  async function inLine(first: Call, second: Call) {
+    const email = `meanwhile${++count}@users.example`;
+    const { body } = await postern.call('POST', '/auth/register', { json: { email, password } });
+    const person = { email, token: body.token.access_token };
+    await postern.call('POST', '/login', { json: { email, password } }); // a session to end
+    const waiting = async () => {
+      const [row] = await database.db<{ count: number }[]>`
+        SELECT count(*)::int AS count FROM pg_stat_activity WHERE wait_event_type = 'Lock'`;
+      return row?.count;
+    };
+    const calls = await database.db.begin(async (tx) => {
+      await tx`SELECT FROM users WHERE id = ${body.user.uuid} FOR UPDATE`;
+      const one = first(person);
+      await waitFor(async () => (await waiting()) === 1, { what: 'the first to wait' });
+      const two = second(person);
+      await waitFor(async () => (await waiting()) === 2, { what: 'the second to wait' });
+      return { one, two };
+    });
+    return [outcome(await calls.one), outcome(await calls.two)];
+  }
+  const outcome = ({ status, body }: Reply) => [status, body?.code];
+
+  const remove: Call = ({ email, token }) => postern.call('DELETE', `/users?email=${email}`, { token });
+  const verify: Call = async ({ email }) => {
+    const { token } = proofIn(await letterTo(postern, email));
+    return postern.call('POST', '/auth/verify', { json: { token } });
+  };
+  const resend: Call = ({ email }) => postern.call('POST', '/auth/verify/resend', { json: { email } });
+  const changePassword: Call = ({ token }) =>
+    postern.call('POST', '/auth/password/change', {
+      token,
+      json: { current_password: password, new_password: 'Another@123' },
+    });
+
+  it('is verified before or not at all', async () => {
+    assert.deepEqual(await inLine(verify, remove), [
+      [200, undefined],
+      [204, undefined],
+    ]);
+    assert.deepEqual(await inLine(remove, verify), [
+      [204, undefined],
+      [400, 'challenges.link_invalid'],
+    ]);
+  });
+
+  it('gets another password before or not at all', async () => {
+    assert.deepEqual(await inLine(changePassword, remove), [
+      [204, undefined],
+      [204, undefined],
+    ]);
+    assert.deepEqual(await inLine(remove, changePassword), [
+      [204, undefined],
+      [401, 'auth.invalid_credentials'],
+    ]);
+  });
+
+  it('gets no new letter', async () => {
+    assert.deepEqual(await inLine(remove, resend), [
+      [204, undefined],
+      [202, undefined],
+    ]);
   });
 });
 

@@ -26,10 +26,10 @@ export async function letterTo(
   );
 }
 
-/** The verification code and link in a letter. */
+/** The code and the link in a letter. */
 export function proofIn(message: InboxMessage): { code: string; link: string; token: string } {
   const code = /\b(\d{4})\b/.exec(message.text)?.[1];
-  const link = /(https?:\/\/\S+\/auth\/verify\?token=([\w.~-]+))/.exec(message.text);
+  const link = /(https?:\/\/\S+\/auth\/\S+\?token=([\w.~-]+))/.exec(message.text);
   if (!code || !link?.[1] || !link[2]) throw new Error(`No code and link in:\n${message.text}`);
   return { code, link: link[1], token: link[2] };
 }

@@ -95,6 +95,32 @@ export const verifyEmail = letter({
   de: { button: 'Adresse bestätigen', otherwise: nothing.de },
 });
 
+export const logIn = letter({
+  en: {
+    button: 'Log in',
+    about: 'With this code you log in to your account at {{ host }}. Give it to nobody.',
+    otherwise: nothing.en,
+  },
+  de: {
+    button: 'Anmelden',
+    about: 'Mit diesem Code melden Sie sich bei Ihrem Konto bei {{ host }} an. Geben Sie ihn niemandem.',
+    otherwise: nothing.de,
+  },
+});
+
+export const resetPassword = letter({
+  en: {
+    button: 'Set a new password',
+    about: 'Somebody, perhaps you, asked to set a new password for your account at {{ host }}.',
+    otherwise: nothing.en,
+  },
+  de: {
+    button: 'Neues Passwort setzen',
+    about: 'Jemand, vielleicht Sie, möchte ein neues Passwort für Ihr Konto bei {{ host }} setzen.',
+    otherwise: nothing.de,
+  },
+});
+
 /** To the address that an account is to have. */
 export const changeEmailNew = letter({
   en: {

@@ -67,3 +67,17 @@ export const emailChanged = notice(
     'Wenn Sie das nicht waren, sagen Sie es sofort denen, die den Dienst betreiben.',
   ],
 );
+
+/** To whoever has the account: if the change was not theirs, this is how they hear of it. */
+export const passwordChanged = notice(
+  [
+    'The password of your account at {{ host }} has changed',
+    'Your account at {{ host }} has a new password. Whoever was logged in elsewhere is logged out.',
+    'If it was not you, set a new password at once and tell those who run the service.',
+  ],
+  [
+    'Das Passwort Ihres Kontos bei {{ host }} hat sich geändert',
+    'Ihr Konto bei {{ host }} hat ein neues Passwort. Wer anderswo angemeldet war, ist abgemeldet.',
+    'Wenn Sie das nicht waren, setzen Sie sofort ein neues Passwort und sagen Sie es denen, die den Dienst betreiben.',
+  ],
+);

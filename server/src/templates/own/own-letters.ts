@@ -7,8 +7,8 @@ import { pickLanguage } from '../languages.ts';
 import { type Parsed, parseContent, renderLetter } from '../render.ts';
 import type { Content, Definition, Rendered, Variable } from '../template.ts';
 import { redactVariables } from '../variables.ts';
-import { changeEmailNew, changeEmailOld, verifyEmail } from './challenge-letters.ts';
-import { addressTaken, alreadyRegistered, emailChanged } from './notices.ts';
+import { changeEmailNew, changeEmailOld, logIn, resetPassword, verifyEmail } from './challenge-letters.ts';
+import { addressTaken, alreadyRegistered, emailChanged, passwordChanged } from './notices.ts';
 
 export interface OwnLetter {
   variables: Variable[];
@@ -18,11 +18,14 @@ export interface OwnLetter {
 
 const letters = {
   'postern.verify_email': verifyEmail,
+  'postern.log_in': logIn,
+  'postern.reset_password': resetPassword,
   'postern.change_email_new': changeEmailNew,
   'postern.change_email_old': changeEmailOld,
   'postern.already_registered': alreadyRegistered,
   'postern.address_taken': addressTaken,
   'postern.email_changed': emailChanged,
+  'postern.password_changed': passwordChanged,
 };
 export type OwnLetterName = keyof typeof letters;
 
