@@ -16,6 +16,7 @@ import { inboxSettings } from './inbox/config.ts';
 import { limitSettings } from './limits/config.ts';
 import { oauthSettings } from './oauth/config.ts';
 import { queueSettings } from './queue/config.ts';
+import { secondFactorSettings } from './second-factors/config.ts';
 import { sessionSettings } from './sessions/config.ts';
 import { choice, type Setting, type SettingValues } from './settings.ts';
 import { tenantSettings } from './tenants/config.ts';
@@ -48,6 +49,7 @@ export const settingTables = {
   Users: userSettings,
   Challenges: challengeSettings,
   'Sessions and tokens': sessionSettings,
+  'Second factors': secondFactorSettings,
   'Sign-in with providers': identitySettings,
   'OAuth clients': oauthSettings,
 };
@@ -68,6 +70,7 @@ const table = {
   ...userSettings,
   ...challengeSettings,
   ...sessionSettings,
+  ...secondFactorSettings,
   ...oauthSettings,
   ...identitySettings,
 };

@@ -19,6 +19,8 @@ export interface ErrorDetails {
   errors?: { path: string; message: string }[];
   /** Seconds; becomes the header `Retry-After`. */
   retryAfterSeconds?: number;
+  /** Further members of the problem, which a program is to act upon. */
+  members?: Record<string, unknown>;
   /** Further response headers. */
   headers?: Record<string, string>;
   cause?: unknown;

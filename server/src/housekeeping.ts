@@ -7,6 +7,8 @@ import { foldCounters } from './emails/counters.ts';
 import { purgeIdempotencyKeys } from './http/idempotency.ts';
 import { purgeSignIns } from './identities/store.ts';
 import { purgeLimits } from './limits/postgres.ts';
+import { purgeSecondFactors } from './second-factors/store.ts';
+import { purgeSignInsBegun } from './sessions/sign-in-store.ts';
 import { purgeSessions } from './sessions/store.ts';
 import { purgeEmailChanges } from './users/email-change-store.ts';
 import { purgeWebhookHistory } from './webhooks/purge.ts';
@@ -17,6 +19,8 @@ const tasks = [
   purgeChallenges,
   purgeEmailChanges,
   purgeSessions,
+  purgeSignInsBegun,
+  purgeSecondFactors,
   purgeIdempotencyKeys,
   purgeLimits,
   purgeSignIns,

@@ -45,12 +45,14 @@ import { oauthRoutes } from './oauth/routes.ts';
 import { accountRoutes } from './pages/account.ts';
 import { signInRoutes } from './pages/sign-in.ts';
 import { readInstallation } from './queue/offers.ts';
+import { secondFactorRoutes } from './second-factors/routes.ts';
 import { makeAuthenticate } from './sessions/authenticate.ts';
-import { createSession } from './sessions/create-session.ts';
+import { createSession, type Login } from './sessions/create-session.ts';
 import { endSessions } from './sessions/logout.ts';
 import { presentSession } from './sessions/present-session.ts';
 import { startRevocations } from './sessions/revocations.ts';
 import { sessionRoutes } from './sessions/routes.ts';
+import { unlessFactorOwed } from './sessions/sign-in.ts';
 import { sessionAddresses, sessionsEver } from './sessions/store.ts';
 import type { Stops } from './start.ts';
 import { suppressionRoutes } from './suppressions/routes.ts';
@@ -105,6 +107,7 @@ export async function startApi(parts: ApiParts): Promise<string> {
       }),
       userRoutes(world),
       sessionRoutes(world),
+      secondFactorRoutes(world),
       signInRoutes(world),
       accountRoutes(world),
       identityRoutes({ ...world, providers: makeProviders({ ...config, log }) }),
@@ -196,7 +199,13 @@ async function buildWorld(parts: ApiParts) {
     writeLetter: makeWriteLetter({ templates, log }),
     anonymizeEmails,
     endSessions: (tx: Transaction, userId: string, except?: string) => endSessions({ revocations }, tx, userId, except),
-    openSession: (tx: Transaction, login: Parameters<typeof createSession>[2]) => createSession(tokenWorld, tx, login),
+    // Whoever has just registered has no second factor.
+    openSession: (tx: Transaction, login: Omit<Login, 'methods'>) =>
+      createSession(tokenWorld, tx, { ...login, methods: ['pwd'] }),
+    openOutsideSession: (tx: Transaction, login: Omit<Login, 'methods'>) => {
+      const opening = { ...login, methods: ['fed'] } as const;
+      return unlessFactorOwed({ secrets }, tx, opening, () => createSession(tokenWorld, tx, opening));
+    },
   };
 }
 

@@ -9,10 +9,11 @@ const src = fileURLToPath(new URL('../src', import.meta.url));
 
 /** Features, each with those it may import from. An arrow never points back up. */
 const features: Record<string, string[]> = {
-  pages: ['sessions', 'users', 'challenges', 'templates', 'tenants'],
+  pages: ['sessions', 'second-factors', 'users', 'challenges', 'templates', 'tenants'],
   identities: ['sessions', 'users', 'challenges', 'tenants', 'audit'],
   oauth: ['sessions', 'users', 'challenges', 'emails', 'tenants', 'audit'],
-  sessions: ['users', 'challenges', 'emails', 'templates', 'tenants', 'audit'],
+  sessions: ['second-factors', 'users', 'challenges', 'emails', 'templates', 'tenants', 'audit'],
+  'second-factors': ['users', 'audit'],
   users: ['challenges', 'emails', 'templates', 'tenants', 'audit'],
   challenges: ['emails', 'templates', 'tenants', 'audit'],
   delivery: ['emails', 'templates', 'domains', 'suppressions', 'webhooks', 'tenants', 'audit'],

@@ -18,6 +18,8 @@ export interface NewToken {
   scope: string;
   sid?: string;
   tenant: string;
+  /** Of a user: how, at which level, and when (seconds since 1970). */
+  authentication?: { methods: string[]; level: string; at: number };
   lifetimeSeconds: number;
   iat?: number;
   jti?: string;
@@ -36,7 +38,17 @@ export function makeTokenSigner({ keys, publicUrl }: { keys: SigningKeys; public
   const { kid, privateKey } = keys.current;
   const header = encode({ alg: 'ES256', typ: 'at+jwt', kid });
   return {
-    sign: async ({ sub, clientId, scope, sid, tenant, lifetimeSeconds, iat = nowSeconds(), jti = randomUUID() }) => {
+    sign: async ({
+      sub,
+      clientId,
+      scope,
+      sid,
+      tenant,
+      authentication,
+      lifetimeSeconds,
+      iat = nowSeconds(),
+      jti = randomUUID(),
+    }) => {
       const claims: AccessTokenClaims = {
         iss: publicUrl,
         sub,
@@ -48,6 +60,11 @@ export function makeTokenSigner({ keys, publicUrl }: { keys: SigningKeys; public
         scope,
         ...(sid === undefined ? {} : { sid }),
         tenant,
+        ...(authentication && {
+          auth_time: authentication.at,
+          acr: authentication.level,
+          amr: authentication.methods,
+        }),
       };
       const input = `${header}.${encode(claims)}`;
       const signature = await signOnPool('sha256', Buffer.from(input), { key: privateKey, dsaEncoding: 'ieee-p1363' });

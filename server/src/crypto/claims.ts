@@ -14,6 +14,10 @@ export interface AccessTokenClaims {
   sid?: string;
   /** Slug. */
   tenant: string;
+  /** When (seconds since 1970), at which level and how the user has authenticated; of users' tokens only. */
+  auth_time?: number;
+  acr?: string;
+  amr?: string[];
 }
 
 /** The `client_id` of tokens that users get from Postern itself. */

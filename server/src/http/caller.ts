@@ -12,6 +12,9 @@ export interface Caller {
   scopes: ReadonlySet<string>;
   /** Of a user's login; absent for clients. */
   sessionId?: string;
+  /** When the user has authenticated last (seconds since 1970), and with one factor (`aal1`) or two (`aal2`). */
+  authenticatedAt?: number;
+  level?: string;
 }
 
 /**

@@ -85,7 +85,7 @@ function isWorthSaying({ status, code, cause }: PosternError): boolean {
   return true;
 }
 
-function problemBody({ code, title, status, details: { detail, errors } }: PosternError, requestId: string) {
+function problemBody({ code, title, status, details: { detail, errors, members } }: PosternError, requestId: string) {
   return {
     type: `urn:postern:error:${code}`,
     title,
@@ -94,6 +94,7 @@ function problemBody({ code, title, status, details: { detail, errors } }: Poste
     code,
     request_id: requestId,
     ...(errors === undefined ? {} : { errors }),
+    ...members,
   };
 }
 

@@ -11,7 +11,10 @@ export interface ProviderSettings {
   trustsEmail: boolean;
 }
 
-const taken = ['callback', 'email', 'exchange', 'export', 'identities', 'login', 'logout', 'me', 'otp', 'password'];
+const taken =
+  'callback email exchange export identities invitation login logout me otp passkeys password second-factors sessions verify'.split(
+    ' ',
+  );
 const idPattern = /^[a-z][a-z0-9-]{0,31}$/;
 
 const providers: Setting<ProviderSettings[]> = {

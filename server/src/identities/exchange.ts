@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Token } from '../crypto/schemas.ts';
 import type { Secrets } from '../crypto/secrets.ts';
 import type { Database, Transaction } from '../database/database.ts';
+import { orRefusal, type SecondFactorOwed } from '../sessions/sign-in.ts';
 import type { Tenant } from '../tenants/tenants.ts';
 import { lockUser } from '../users/store.ts';
 import type { Origin, User } from '../users/user.ts';
@@ -26,22 +27,31 @@ export interface ExchangeWorld {
   db: Database;
   secrets: Secrets;
   tenantSlug: (id: string) => Promise<string>;
-  openSession: (tx: Transaction, login: { user: User; tenant: Tenant; origin: Origin }) => Promise<Token>;
+  /** Logs a user in who has an account at a provider, or says which second factor is owed. */
+  openOutsideSession: (
+    tx: Transaction,
+    login: { user: User; tenant: Tenant; origin: Origin },
+  ) => Promise<Token | SecondFactorOwed>;
 }
 
-/** @throws codeInvalid */
+/** @throws codeInvalid, secondFactorRequired */
 export async function exchangeCode(
   world: ExchangeWorld,
   code: string,
   origin: Origin,
 ): Promise<{ user: User; tenantSlug: string; token: Token }> {
   const invalid = () => codeInvalid({ detail: 'It was used already, or its time is over. Sign in again.' });
-  return world.db.begin(async (tx) => {
+  const done = await world.db.begin(async (tx) => {
     const userId = await takeSignInCode(tx, world.secrets.hmacs('sign-in-code', code));
     const user = userId === undefined ? undefined : await lockUser(tx, userId);
     if (!user || user.disabledAt !== null) throw invalid();
     const tenantSlug = await world.tenantSlug(user.tenantId);
-    const token = await world.openSession(tx, { user, tenant: { id: user.tenantId, slug: tenantSlug }, origin });
-    return { user, tenantSlug, token };
+    const opened = await world.openOutsideSession(tx, {
+      user,
+      tenant: { id: user.tenantId, slug: tenantSlug },
+      origin,
+    });
+    return { user, tenantSlug, opened };
   });
+  return { user: done.user, tenantSlug: done.tenantSlug, token: orRefusal(done.opened) };
 }

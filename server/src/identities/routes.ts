@@ -7,6 +7,7 @@ import { callerOf, type Needs } from '../http/caller.ts';
 import { readCookie, setCookie } from '../http/cookies.ts';
 import { sendFault } from '../http/link-page.ts';
 import type { Routes } from '../http/server.ts';
+import { orRefusal } from '../sessions/sign-in.ts';
 import { namedTenant, type TenantDirectory } from '../tenants/tenants.ts';
 import { UserAnswer } from '../users/schemas.ts';
 import { originOf, presentUser, userCaller } from '../users/user.ts';
@@ -129,11 +130,11 @@ async function finish(
   const done = await world.db.begin(async (tx) => {
     const { user, announce } = await findOrMakeUser(world, tx, { tenantId, account, ip: origin.ip });
     if (redirectTo !== undefined) return { user, announce, code: await makeSignInCode(world, tx, user.id) };
-    return { user, announce, token: await world.openSession(tx, { user, tenant, origin }) };
+    return { user, announce, opened: await world.openOutsideSession(tx, { user, tenant, origin }) };
   });
   done.announce();
   if ('code' in done) return reply.redirect(withParameter(redirectTo ?? '', 'code', done.code ?? ''), 302);
-  return reply.send({ user: presentUser(done.user, tenant.slug), token: done.token });
+  return reply.send({ token: orRefusal(done.opened), user: presentUser(done.user, tenant.slug) });
 }
 
 /** Back to the application, where there is one to go back to; else to whoever reads it. */

@@ -75,7 +75,7 @@ export function signInRoutes(world: SignInWorld): Routes {
           const tenant = await world.resolveTenant(namedTenant(undefined, server));
           const origin = originOf(request);
           const user = await findLogin(world, { tenant, name: toLoginName(email), password, origin });
-          return letIn(reply, await openBrowserSession(world, world.db, { user, tenant, origin }));
+          return letIn(reply, await openBrowserSession(world, world.db, { user, tenant, origin, methods: ['pwd'] }));
         } catch (error) {
           const texts = textsFor(request);
           const { status, note } = noteOf(texts, error);

@@ -43,7 +43,16 @@ function toCaller(claims: AccessTokenClaims, tenantId: string): Caller {
   if (claims.sid === undefined) {
     return { kind: 'client', id: claims.sub, name: `client:${claims.client_id}`, tenantId, scopes };
   }
-  return { kind: 'user', id: claims.sub, name: `user:${claims.sub}`, tenantId, scopes, sessionId: claims.sid };
+  return {
+    kind: 'user',
+    id: claims.sub,
+    name: `user:${claims.sub}`,
+    tenantId,
+    scopes,
+    sessionId: claims.sid,
+    ...(claims.auth_time !== undefined && { authenticatedAt: claims.auth_time }),
+    ...(claims.acr !== undefined && { level: claims.acr }),
+  };
 }
 
 function refused(detail: string, challenge = 'Bearer') {

@@ -6,9 +6,8 @@ import { timingSafeEqual } from 'node:crypto';
 import type { Secrets } from '../crypto/secrets.ts';
 import type { Database, Queryable } from '../database/database.ts';
 import type { Caller } from '../http/caller.ts';
-import type { Tenant } from '../tenants/tenants.ts';
-import type { Origin, User } from '../users/user.ts';
-import { makeSession } from './create-session.ts';
+import { levelOf } from '../second-factors/second-factor.ts';
+import { type Login, makeSession } from './create-session.ts';
 import type { SessionTimes } from './session.ts';
 import { touchSession } from './store.ts';
 
@@ -22,11 +21,7 @@ export interface BrowserWorld extends SessionTimes {
  * @returns the value of the cookie
  * @throws invalidCredentials
  */
-export async function openBrowserSession(
-  world: BrowserWorld,
-  tx: Queryable,
-  login: { user: User; tenant: Tenant; origin: Origin },
-): Promise<string> {
+export async function openBrowserSession(world: BrowserWorld, tx: Queryable, login: Login): Promise<string> {
   const { id } = await makeSession(world, tx, login);
   return `${id}.${world.secrets.hmac('browser-session', id).toString('base64url')}`;
 }
@@ -42,7 +37,7 @@ export async function browserCaller(
   if (!secrets.hmacs('browser-session', sessionId).some((good) => timingSafeEqual(good, given))) return undefined;
   const session = await touchSession(db, sessionId, refreshTokenSeconds);
   if (!session) return undefined;
-  const { userId: id, tenantId, userScopes } = session;
+  const { userId: id, tenantId, userScopes, methods, authenticatedAt } = session;
   return {
     kind: 'user',
     id,
@@ -50,5 +45,7 @@ export async function browserCaller(
     tenantId,
     scopes: new Set(['basic', 'email', ...userScopes]),
     sessionId,
+    authenticatedAt,
+    level: levelOf(methods),
   };
 }

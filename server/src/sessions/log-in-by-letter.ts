@@ -8,12 +8,12 @@ import { findHolder, type Proven } from '../challenges/store.ts';
 import { newId } from '../crypto/ids.ts';
 import type { Database, Transaction } from '../database/database.ts';
 import { sourceOf } from '../limits/source.ts';
-import type { Tenant } from '../tenants/tenants.ts';
 import { claimAddress } from '../users/claim-user.ts';
 import type { EndSessions } from '../users/delete-user.ts';
 import { findUserByEmail, lockUser } from '../users/store.ts';
 import type { User } from '../users/user.ts';
 import type { LetterWorld } from '../users/verify-email.ts';
+import type { Login } from './create-session.ts';
 
 export interface LetterLoginWorld extends LetterWorld, RedeemWorld {
   db: Database;
@@ -48,7 +48,7 @@ export async function requestLogin(
 }
 
 /** How the session is opened, and what stands for it: tokens, or a browser's cookie. */
-export type OpenSession<T> = (tx: Transaction, login: { user: User; tenant: Tenant }) => Promise<T>;
+export type OpenSession<T> = (tx: Transaction, login: Omit<Login, 'origin'>) => Promise<T>;
 
 export interface LoggedIn<T> {
   user: User;
@@ -103,6 +103,6 @@ async function complete<T>(
   }
   const { user, announce } = await claimAddress(world, tx, found);
   const tenantSlug = await world.tenantSlug(user.tenantId);
-  const opened = await open(tx, { user, tenant: { id: user.tenantId, slug: tenantSlug } });
+  const opened = await open(tx, { user, tenant: { id: user.tenantId, slug: tenantSlug }, methods: ['email'] });
   return { user, tenantSlug, opened, announce };
 }

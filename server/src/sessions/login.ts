@@ -7,6 +7,7 @@ import type { PasswordWorld } from '../users/try-password.ts';
 import type { Origin, User } from '../users/user.ts';
 import { createSession } from './create-session.ts';
 import type { SessionTimes, TokenWorld } from './session.ts';
+import { orRefusal, unlessFactorOwed } from './sign-in.ts';
 
 export interface LoginWorld extends TokenWorld, SessionTimes, PasswordWorld {
   db: Database;
@@ -16,20 +17,21 @@ export interface LoginWorld extends TokenWorld, SessionTimes, PasswordWorld {
 /**
  * Whatever is wrong — the name, the password, or, with REGISTRATION=private, an address not yet verified — the answer
  * and the work are the same (S1).
- * @throws invalidCredentials, the error of a limit, busy
+ * @throws invalidCredentials, secondFactorRequired, the error of a limit, busy
  */
 export async function login(
   world: LoginWorld,
   { tenant, name, password, origin }: { tenant: Tenant; name: LoginName; password: string; origin: Origin },
 ): Promise<{ user: User; token: Token }> {
   const user = await findLogin(world, { tenant, name, password, origin });
-  const token = await createSession(world, world.db, { user, tenant, origin });
-  return { user, token };
+  const opening = { user, tenant, origin, methods: ['pwd'] } as const;
+  const opened = await unlessFactorOwed(world, world.db, opening, () => createSession(world, world.db, opening));
+  return { user, token: orRefusal(opened) };
 }
 
 /**
  * Who logs in by name and password, for whatever kind of session.
- * @throws as login
+ * @throws invalidCredentials, the error of a limit, busy
  */
 export async function findLogin(
   world: Pick<LoginWorld, 'db' | 'registration' | keyof PasswordWorld>,

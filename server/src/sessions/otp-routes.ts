@@ -18,6 +18,7 @@ import {
   requestLogin,
 } from './log-in-by-letter.ts';
 import type { SessionTimes, TokenWorld } from './session.ts';
+import { orRefusal, type SecondFactorOwed, unlessFactorOwed } from './sign-in.ts';
 
 export interface OtpWorld extends LetterLoginWorld, TokenWorld, SessionTimes {
   resolveTenant: TenantDirectory['resolveTenant'];
@@ -72,7 +73,8 @@ export function otpRoutes(world: OtpWorld): Routes {
       async (request) => {
         const { challenge_id: challengeId, code, token } = request.body;
         const origin = originOf(request);
-        const open: OpenSession<Token> = (tx, login) => createSession(world, tx, { ...login, origin });
+        const open: OpenSession<Token | SecondFactorOwed> = (tx, login) =>
+          unlessFactorOwed(world, tx, login, () => createSession(world, tx, { ...login, origin }));
         if (token !== undefined && challengeId === undefined && code === undefined) {
           return present(await logInByLink(world, token, open));
         }
@@ -85,6 +87,6 @@ export function otpRoutes(world: OtpWorld): Routes {
   };
 }
 
-function present({ user, tenantSlug, opened }: LoggedIn<Token>) {
-  return { user: presentUser(user, tenantSlug), token: opened };
+function present({ user, tenantSlug, opened }: LoggedIn<Token | SecondFactorOwed>) {
+  return { token: orRefusal(opened), user: presentUser(user, tenantSlug) };
 }

@@ -17,9 +17,10 @@ import { deleteSession, logout } from './logout.ts';
 import { type OtpWorld, otpRoutes } from './otp-routes.ts';
 import { presentSession, SessionList, SessionPage } from './present-session.ts';
 import { type RefreshWorld, refresh } from './refresh.ts';
+import { type SecondFactorRoutesWorld, secondFactorLoginRoutes } from './second-factor-routes.ts';
 import { liveSessions } from './store.ts';
 
-export interface SessionWorld extends LoginWorld, RefreshWorld, OtpWorld {
+export interface SessionWorld extends LoginWorld, RefreshWorld, OtpWorld, SecondFactorRoutesWorld {
   needs: Needs;
   resolveTenant: TenantDirectory['resolveTenant'];
   endSessions: (tx: Transaction, userId: string) => Promise<() => void>;
@@ -31,6 +32,7 @@ export function sessionRoutes(world: SessionWorld): Routes {
   return (app) => {
     loginRoutes(world)(app);
     otpRoutes(world)(app);
+    secondFactorLoginRoutes(world)(app);
     logoutRoutes(world)(app);
     listRoutes(world)(app);
     sessionAdminRoutes(world)(app);

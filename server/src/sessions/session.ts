@@ -11,6 +11,7 @@ import type { TokenSigner } from '../crypto/access-tokens.ts';
 import { type AccessTokenClaims, firstPartyClientId } from '../crypto/claims.ts';
 import type { Token } from '../crypto/schemas.ts';
 import type { Secrets } from '../crypto/secrets.ts';
+import { levelOf } from '../second-factors/second-factor.ts';
 
 export interface SessionTimes {
   accessTokenSeconds: number;
@@ -33,6 +34,9 @@ export interface LiveSession {
   refreshedAt: number;
   expiresAt: number;
   now: number;
+  /** How whoever holds it has authenticated, and when last. */
+  methods: string[];
+  authenticatedAt: number;
 }
 
 /** The scopes of every user's own session; `users.scopes` adds to them. */
@@ -58,6 +62,11 @@ export async function currentTokens(
     scope: sessionScope(userScopes),
     sid: session.id,
     tenant: tenantSlug,
+    authentication: {
+      methods: session.methods,
+      level: levelOf(session.methods),
+      at: Math.floor(session.authenticatedAt),
+    },
     lifetimeSeconds,
     iat,
     jti: tokenId(session),

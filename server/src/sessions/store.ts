@@ -5,7 +5,8 @@ import type { LiveSession } from './session.ts';
 const liveColumns = (db: Queryable) => db`
   s.id, s.user_id AS "userId", s.refresh_counter AS "refreshCounter",
   extract(epoch FROM s.refreshed_at)::float AS "refreshedAt", extract(epoch FROM s.expires_at)::float AS "expiresAt",
-  extract(epoch FROM now())::float AS now`;
+  extract(epoch FROM now())::float AS now, s.methods,
+  extract(epoch FROM coalesce(s.authenticated_at, s.created_at))::float AS "authenticatedAt"`;
 
 export interface NewSession {
   id: string;
@@ -13,6 +14,7 @@ export interface NewSession {
   userId: string;
   userAgent?: string;
   ip: string;
+  methods: readonly string[];
   /** As it was when the password was checked. */
   passwordHash: string | null;
   refreshTokenSeconds: number;
@@ -20,8 +22,8 @@ export interface NewSession {
 }
 
 /**
- * The new session, or undefined where the user was deleted, disabled or got another password since it was checked: whoever knows
- * the old one must not slip in behind the change that ended all sessions. The lock makes the two wait for each other. The audit record is part of
+ * The new session, or undefined where the user was deleted, disabled, or got another password or a second factor since it
+ * was checked: whoever knows the old one must not slip in behind the change that ended all sessions. The lock makes the two wait for each other. The audit record is part of
  * the statement: a login then needs no transaction around it, which would cost as much again.
  */
 export async function insertSession(
@@ -31,13 +33,14 @@ export async function insertSession(
 ): Promise<LiveSession | undefined> {
   const [row] = await db<LiveSession[]>`
     WITH made AS (
-    INSERT INTO sessions AS s (id, tenant_id, user_id, user_agent, ip, idle_expires_at, expires_at)
+    INSERT INTO sessions AS s (id, tenant_id, user_id, user_agent, ip, methods, authenticated_at, idle_expires_at, expires_at)
     SELECT ${session.id}, ${session.tenantId}, u.id, ${session.userAgent ?? null}, ${session.ip},
+            ${session.methods as string[]}, now(),
             now() + make_interval(secs => ${Math.min(session.refreshTokenSeconds, session.sessionSeconds)}),
             now() + make_interval(secs => ${session.sessionSeconds})
     FROM (SELECT id FROM users
           WHERE id = ${session.userId} AND password_hash IS NOT DISTINCT FROM ${session.passwordHash}
-            AND disabled_at IS NULL FOR SHARE) u
+            AND disabled_at IS NULL AND (NOT has_second_factor OR ${session.methods.includes('mfa')}) FOR SHARE) u
     RETURNING ${liveColumns(db)}),
     ${auditRecord(db, audit, db`FROM made`)}
     SELECT * FROM made`;
@@ -74,6 +77,31 @@ export async function advanceSession(
   return row;
 }
 
+/** Notes that whoever holds a live session has authenticated again, and turns its counter: its next tokens say so. */
+export async function renewSession(
+  db: Queryable,
+  {
+    sessionId,
+    methods,
+    refreshTokenSeconds,
+  }: {
+    sessionId: string;
+    methods: readonly string[];
+    refreshTokenSeconds: number;
+  },
+): Promise<RefreshedSession | undefined> {
+  const [row] = await db<RefreshedSession[]>`
+    UPDATE sessions s SET
+      refresh_counter = s.refresh_counter + 1, refreshed_at = now(), authenticated_at = now(),
+      methods = ARRAY(SELECT DISTINCT unnest(s.methods || ${methods as string[]}::text[])),
+      idle_expires_at = least(now() + make_interval(secs => ${refreshTokenSeconds}), s.expires_at)
+    FROM users u
+    WHERE s.id = ${sessionId} AND u.id = s.user_id
+      AND s.revoked_at IS NULL AND s.idle_expires_at > now() AND s.expires_at > now()
+    RETURNING ${liveColumns(db)}, s.tenant_id AS "tenantId", u.scopes AS "userScopes"`;
+  return row;
+}
+
 /** Ends a session whose refresh token came back although a newer one is out; returns whose it was. */
 export async function endReusedSession(
   db: Queryable,
@@ -94,8 +122,9 @@ export async function endSession(db: Queryable, userId: string, sessionId: strin
   return rows.length > 0;
 }
 
-/** Ends every live session of a user but one; returns their ids. */
+/** Ends every live session of a user but one, and every login that waits for a second factor; returns the sessions' ids. */
 export async function endUserSessions(db: Queryable, userId: string, except?: string): Promise<string[]> {
+  await db`DELETE FROM sign_ins WHERE user_id = ${userId}`;
   const rows = await db<{ id: string }[]>`
     UPDATE sessions SET revoked_at = now()
     WHERE user_id = ${userId} AND revoked_at IS NULL ${except === undefined ? db`` : db`AND id <> ${except}`}
@@ -127,19 +156,25 @@ export async function liveSessions(
     ORDER BY id DESC LIMIT ${limit}`;
 }
 
+export type TouchedSession = Pick<LiveSession, 'userId' | 'methods' | 'authenticatedAt'> & {
+  tenantId: string;
+  userScopes: string[];
+};
+
 /** Notes that a live session is used, which keeps it from ending idle; returns whose it is, unless they are disabled. */
 export async function touchSession(
   db: Queryable,
   id: string,
   idleSeconds: number,
-): Promise<{ userId: string; tenantId: string; userScopes: string[] } | undefined> {
-  const [row] = await db<{ userId: string; tenantId: string; userScopes: string[] }[]>`
+): Promise<TouchedSession | undefined> {
+  const [row] = await db<TouchedSession[]>`
     UPDATE sessions s SET
       refreshed_at = now(), idle_expires_at = least(now() + make_interval(secs => ${idleSeconds}), s.expires_at)
     FROM users u
     WHERE s.id = ${id} AND u.id = s.user_id AND u.disabled_at IS NULL
       AND s.revoked_at IS NULL AND s.idle_expires_at > now() AND s.expires_at > now()
-    RETURNING s.user_id AS "userId", s.tenant_id AS "tenantId", u.scopes AS "userScopes"`;
+    RETURNING s.user_id AS "userId", s.tenant_id AS "tenantId", u.scopes AS "userScopes", s.methods,
+              extract(epoch FROM coalesce(s.authenticated_at, s.created_at))::float AS "authenticatedAt"`;
   return row;
 }
 

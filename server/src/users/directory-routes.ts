@@ -121,6 +121,9 @@ async function identify(world: UserWorld, request: FastifyRequest, server: strin
   if (!user || (world.registration === 'private' && user.emailVerifiedAt === null)) {
     throw invalidCredentials({ headers: basicChallenge });
   }
+  if (user.hasSecondFactor) {
+    throw invalidCredentials({ detail: 'This account has a second factor, which Basic cannot carry. Log in.' });
+  }
   const { id, tenantId, scopes } = user;
   return { kind: 'user', id, name: `user:${id}`, tenantId, scopes: new Set(['basic', ...scopes]) };
 }

@@ -16,7 +16,8 @@ export async function noticeLetter(
   { mailFrom, publicUrl, writeLetter, languages = [] }: LetterSettings,
   tx: Queryable,
   { tenantId, id: userId, email }: User & { email: string },
-  name: OwnLetterName & `postern.${'already_registered' | 'address_taken' | 'email_changed' | 'password_changed'}`,
+  name: OwnLetterName &
+    `postern.${'already_registered' | 'address_taken' | 'email_changed' | 'password_changed' | 'second_factor_added' | 'second_factor_removed'}`,
 ): Promise<NewEmail> {
   const variables = { host: new URL(publicUrl).hostname, email };
   const written = await writeLetter(tx, { tenantId, name, languages, variables });

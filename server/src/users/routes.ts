@@ -25,7 +25,7 @@ export interface UserWorld extends LetterWorld, DeleteWorld, TenantDirectory, Pa
   registration: 'open' | 'private' | 'closed';
   needs: Needs;
   authenticate: Authenticate;
-  /** Logs a user in, in the caller's transaction. */
+  /** Logs a user in who has just registered, in the caller's transaction. */
   openSession: (tx: Transaction, login: { user: User; tenant: Tenant; origin: Origin }) => Promise<Token>;
   wakeWorkers: () => void;
 }

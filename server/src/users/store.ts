@@ -11,6 +11,7 @@ interface UserRow {
   name: string | null;
   profile_image_url: string | null;
   password_hash: string | null;
+  has_second_factor: boolean;
   scopes: string[];
   email_verified_at: Date | null;
   disabled_at: Date | null;
@@ -26,6 +27,7 @@ const toUser = (row: UserRow): User => ({
   name: row.name,
   profileImageUrl: row.profile_image_url,
   passwordHash: row.password_hash,
+  hasSecondFactor: row.has_second_factor,
   scopes: row.scopes,
   emailVerifiedAt: row.email_verified_at,
   disabledAt: row.disabled_at,
@@ -33,8 +35,8 @@ const toUser = (row: UserRow): User => ({
 });
 
 const columns = (db: Queryable) => db`
-  id, tenant_id, email, email_normalized, username, name, profile_image_url, password_hash, scopes, email_verified_at,
-  disabled_at, created_at`;
+  id, tenant_id, email, email_normalized, username, name, profile_image_url, password_hash, has_second_factor, scopes,
+  email_verified_at, disabled_at, created_at`;
 
 export interface NewUser {
   id: string;

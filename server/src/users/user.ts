@@ -19,6 +19,7 @@ export interface User {
   name: string | null;
   profileImageUrl: string | null;
   passwordHash: string | null;
+  hasSecondFactor: boolean;
   /** Beyond the ones of every user session. */
   scopes: string[];
   emailVerifiedAt: Date | null;

@@ -81,3 +81,31 @@ export const passwordChanged = notice(
     'Wenn Sie das nicht waren, setzen Sie sofort ein neues Passwort und sagen Sie es denen, die den Dienst betreiben.',
   ],
 );
+
+/** To whoever has the account: whoever added it may be somebody who wants to keep the owner out. */
+export const secondFactorAdded = notice(
+  [
+    'A second factor was added to your account at {{ host }}',
+    'From now on logging in to your account at {{ host }} takes a second factor that was just added to it.',
+    'If it was not you, set a new password at once and tell those who run the service.',
+  ],
+  [
+    'Ihr Konto bei {{ host }} hat einen weiteren zweiten Faktor',
+    'Wer sich bei Ihrem Konto bei {{ host }} anmeldet, braucht von jetzt an einen zweiten Faktor, der eben hinzugefügt wurde.',
+    'Wenn Sie das nicht waren, setzen Sie sofort ein neues Passwort und sagen Sie es denen, die den Dienst betreiben.',
+  ],
+);
+
+/** To whoever has the account, which is now easier to get into. */
+export const secondFactorRemoved = notice(
+  [
+    'A second factor was removed from your account at {{ host }}',
+    'A second factor of your account at {{ host }} was removed.',
+    'If it was not you, set a new password at once and tell those who run the service.',
+  ],
+  [
+    'Von Ihrem Konto bei {{ host }} wurde ein zweiter Faktor entfernt',
+    'Ein zweiter Faktor Ihres Kontos bei {{ host }} wurde entfernt.',
+    'Wenn Sie das nicht waren, setzen Sie sofort ein neues Passwort und sagen Sie es denen, die den Dienst betreiben.',
+  ],
+);

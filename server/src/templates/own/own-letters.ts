@@ -8,7 +8,14 @@ import { type Parsed, parseContent, renderLetter } from '../render.ts';
 import type { Content, Definition, Rendered, Variable } from '../template.ts';
 import { redactVariables } from '../variables.ts';
 import { changeEmailNew, changeEmailOld, logIn, resetPassword, verifyEmail } from './challenge-letters.ts';
-import { addressTaken, alreadyRegistered, emailChanged, passwordChanged } from './notices.ts';
+import {
+  addressTaken,
+  alreadyRegistered,
+  emailChanged,
+  passwordChanged,
+  secondFactorAdded,
+  secondFactorRemoved,
+} from './notices.ts';
 
 export interface OwnLetter {
   variables: Variable[];
@@ -26,6 +33,8 @@ const letters = {
   'postern.address_taken': addressTaken,
   'postern.email_changed': emailChanged,
   'postern.password_changed': passwordChanged,
+  'postern.second_factor_added': secondFactorAdded,
+  'postern.second_factor_removed': secondFactorRemoved,
 };
 export type OwnLetterName = keyof typeof letters;
 
