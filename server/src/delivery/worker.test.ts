@@ -415,6 +415,32 @@ describe('a mail worker', () => {
     await db`DELETE FROM email_queue`;
   });
 
+  it('F10 does not let several that dawdle, together as many as it has slots, keep others waiting', async () => {
+    let holding = 0;
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const sink = await startSink({
+      onMessage: async ({ rcptTo }) => {
+        if (!rcptTo[0]?.includes('@slow')) return;
+        holding++;
+        await held;
+      },
+    });
+    const slow = Array.from({ length: 80 }, (_, i) => ({ to: [{ address: `ada@slow${i % 2}.example` }] }));
+    await submit(...slow);
+    const worker = startWorker([sink.url]);
+    await waitFor(() => holding >= 20, { what: 'the slow ones to fill the slots' });
+    const others = await submit(...Array.from({ length: 20 }, () => ({ to: [{ address: 'ada@free.example' }] })));
+    worker.wake();
+    for (const { id } of others) await untilStatus(id, 'sent');
+    release();
+    await worker.stop();
+    await sink.close();
+    await db`DELETE FROM email_queue`;
+  });
+
   it('tries those again for whom there was no room in the transaction (RFC 5321 4.5.3.1.10)', async () => {
     let taken = 0;
     const sink = await startSink({

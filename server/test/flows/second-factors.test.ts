@@ -160,6 +160,11 @@ describe('a second factor', () => {
     assert.ok(Number(right.headers.get('retry-after')) > 60);
   });
 
+  it('that is right is no guess: eight logins in a row are eight sessions', async () => {
+    const { email, codes } = await withApp();
+    for (const code of codes.slice(0, 8)) assert.equal((await show(await owed(email), code)).status, 200);
+  });
+
   it('is asked of whoever knows the former password no more: a new one ends the logins that wait', async () => {
     const { email, uuid, token, secret } = await withApp();
     const waiting = await owed(email);
@@ -171,6 +176,19 @@ describe('a second factor', () => {
     for (const nonsense of ['', 'x', forged, `${head}.`]) {
       assert.deepEqual(outcome(await show(nonsense, '123456')), [410, 'auth.sign_in_over']);
     }
+  });
+
+  it('added while somebody logs in keeps them out, too', async () => {
+    const { email, uuid, token } = await person();
+    const { id, secret } = (await post('/auth/second-factors/totp', {}, token)).body;
+    const logins = Promise.all(Array.from({ length: 40 }, () => login(email)));
+    const confirmed = await post(`/auth/second-factors/totp/${id}/confirm`, { code: totpCode(secret) }, token);
+    assert.equal(confirmed.status, 200);
+    await logins;
+    const [row] = await db`
+      SELECT count(*)::int AS late FROM sessions s JOIN second_factors f ON f.user_id = s.user_id
+      WHERE s.user_id = ${uuid} AND NOT 'mfa' = ANY(s.methods) AND s.created_at > f.confirmed_at`;
+    assert.equal(row?.late, 0);
   });
 
   it('S37 cannot be added before the address is proven: its owner could then never get in', async () => {
@@ -336,6 +354,12 @@ describe('a second factor', () => {
     assert.equal((await postern.call('DELETE', path, { token })).status, 403);
     assert.equal((await postern.call('DELETE', path, { token: admin })).status, 204);
     assert.equal((await login(email)).status, 200);
+    const writer = await postern.cli('keys', 'create', '--name', 'writer', '--scope', 'users:write', '--json');
+    const { body: me } = await postern.call('GET', '/auth/me', { token: admin });
+    const above = await postern.call('DELETE', `/users/${me.uuid}/second-factors`, {
+      token: JSON.parse(writer.stdout).key,
+    });
+    assert.deepEqual(outcome(above), [403, 'auth.insufficient_scope']);
     const audit = await postern.call('GET', `/audit?user=${uuid}`, { token: admin });
     const types = audit.body.data.map((entry: { type: string }) => entry.type);
     assert.ok(types.includes('second_factor.added') && types.includes('second_factor.removed'));
