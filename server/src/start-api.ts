@@ -43,7 +43,12 @@ import { postgresLimits } from './limits/postgres.ts';
 import { bootstrapClient } from './oauth/manage-clients.ts';
 import { oauthRoutes } from './oauth/routes.ts';
 import { accountRoutes } from './pages/account.ts';
+import { forgotRoutes } from './pages/forgot.ts';
+import { linkPages } from './pages/link-pages.ts';
 import { signInRoutes } from './pages/sign-in.ts';
+import { signInByLetterRoutes } from './pages/sign-in-by-letter.ts';
+import { signUpRoutes } from './pages/sign-up.ts';
+import { verifyPageRoutes } from './pages/verify.ts';
 import { readInstallation } from './queue/offers.ts';
 import { secondFactorRoutes } from './second-factors/routes.ts';
 import { makeAuthenticate } from './sessions/authenticate.ts';
@@ -109,8 +114,12 @@ export async function startApi(parts: ApiParts): Promise<string> {
       sessionRoutes(world),
       secondFactorRoutes(world),
       signInRoutes(world),
+      signInByLetterRoutes(world),
+      forgotRoutes(world),
+      signUpRoutes(world),
+      verifyPageRoutes(world),
       accountRoutes(world),
-      identityRoutes({ ...world, providers: makeProviders({ ...config, log }) }),
+      identityRoutes(world),
       oauthRoutes(world),
       emailRoutes(world),
       statsRoutes(world),
@@ -195,6 +204,8 @@ async function buildWorld(parts: ApiParts) {
     quotas,
     uploads: await openUploads(join(config.dataDir, 'spool')),
     wakeWorkers,
+    linkPages,
+    providers: makeProviders({ ...config, log }),
     templates,
     writeLetter: makeWriteLetter({ templates, log }),
     anonymizeEmails,

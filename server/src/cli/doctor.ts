@@ -161,9 +161,8 @@ async function checkRedis({ redisUrl }: Config): Promise<Finding[]> {
 async function checkProviders(config: Config): Promise<Finding[]> {
   const providers = makeProviders({ ...config, log: { error: () => {} } });
   return Promise.all(
-    providers.ids.map(async (id): Promise<Finding> => {
-      const provider = providers.named(id);
-      const what = `sign-in with ${id}`;
+    providers.all.map(async (provider): Promise<Finding> => {
+      const what = `sign-in with ${provider.id}`;
       try {
         await provider.configuration();
         return { what, state: 'ok', found: provider.issuer };

@@ -2,18 +2,20 @@
 import { Type } from 'typebox';
 import type { Secrets } from '../crypto/secrets.ts';
 import type { Database } from '../database/database.ts';
-import { buttonPage, sendFault, sendOutcome, wantsPage } from '../http/link-page.ts';
+import { type LinkPages, wantsPage } from '../http/link-pages.ts';
 import type { App, Routes } from '../http/server.ts';
 import { readSubscription, unsubscribe } from './unsubscribe.ts';
 
 const Query = Type.Object({ token: Type.String({ maxLength: 1_000 }) });
 const bodyLimit = 16 * 1024;
 
-export function unsubscribeRoutes(world: { db: Database; secrets: Secrets }): Routes {
+export function unsubscribeRoutes(world: { db: Database; secrets: Secrets; linkPages: LinkPages }): Routes {
+  const errorHandler = world.linkPages.fault;
   return (app) => {
     app.get(
       '/unsubscribe',
       {
+        errorHandler,
         schema: {
           tags: ['Mail'],
           summary: 'The page a link to unsubscribe opens; it changes nothing',
@@ -23,20 +25,9 @@ export function unsubscribeRoutes(world: { db: Database; secrets: Secrets }): Ro
       },
       async (request, reply) => {
         const { token } = request.query;
-        try {
-          const { address } = readSubscription(world.secrets, token);
-          return reply.type('text/html').send(
-            buttonPage({
-              title: 'Unsubscribe',
-              text: `Press the button, and ${address} gets no more mailings from this sender.`,
-              button: 'Unsubscribe',
-              action: `/unsubscribe?token=${encodeURIComponent(token)}`,
-              token,
-            }),
-          );
-        } catch (error) {
-          return sendFault(reply, error);
-        }
+        const { address } = readSubscription(world.secrets, token);
+        const action = `/unsubscribe?token=${encodeURIComponent(token)}`;
+        return world.linkPages.button(request, reply, { about: 'unsubscribe', action, token, address });
       },
     );
 
@@ -48,6 +39,7 @@ export function unsubscribeRoutes(world: { db: Database; secrets: Secrets }): Ro
         '/unsubscribe',
         {
           bodyLimit,
+          errorHandler,
           schema: {
             tags: ['Mail'],
             summary: 'Unsubscribe from bulk mail, in one click (RFC 8058)',
@@ -58,17 +50,9 @@ export function unsubscribeRoutes(world: { db: Database; secrets: Secrets }): Ro
           },
         },
         async (request, reply) => {
-          const asPage = wantsPage(request);
-          try {
-            await unsubscribe(world, request.query.token);
-            if (asPage) {
-              return sendOutcome(reply, { title: 'You are unsubscribed', text: 'You can close this page.' });
-            }
-            return { unsubscribed: true as const };
-          } catch (error) {
-            if (asPage) return sendFault(reply, error);
-            throw error;
-          }
+          await unsubscribe(world, request.query.token);
+          if (wantsPage(request)) return world.linkPages.outcome(request, reply, 'unsubscribed');
+          return { unsubscribed: true as const };
         },
       );
     });

@@ -3,6 +3,9 @@ import type { Secrets } from '../crypto/secrets.ts';
 import { redirectNotAllowed, signInInvalid } from './errors.ts';
 import type { Providers } from './providers.ts';
 
+/** Our own page to come back to: the browser itself is signed in there, by its cookie. */
+export const accountPage = '/account';
+
 /** How long somebody may take at the provider. */
 export const signInSeconds = 600;
 
@@ -37,7 +40,7 @@ export async function beginSignIn(
   { provider: id, tenantId, redirectTo }: { provider: string; tenantId: string; redirectTo: string | undefined },
 ): Promise<{ url: string; pending: PendingSignIn }> {
   const provider = providers.named(id);
-  if (redirectTo !== undefined && !isAllowed(redirectUrls, redirectTo)) {
+  if (redirectTo !== undefined && redirectTo !== accountPage && !isAllowed(redirectUrls, redirectTo)) {
     throw redirectNotAllowed({ detail: 'Name it in REDIRECT_URLS, exactly or by its origin.' });
   }
   const configuration = await provider.configuration();

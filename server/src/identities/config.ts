@@ -3,6 +3,8 @@ import { checkUrl, list, type Setting, text, url } from '../settings.ts';
 export interface ProviderSettings {
   /** In the path `/auth/ID`. */
   id: string;
+  /** As people know it. */
+  name: string;
   issuer: string;
   clientId: string;
   clientSecret: string;
@@ -12,7 +14,7 @@ export interface ProviderSettings {
 }
 
 const taken =
-  'callback email exchange export identities invitation login logout me otp passkeys password second-factors sessions verify'.split(
+  'callback email exchange export identities invitation login logout me otp passkeys password refresh register second-factors sessions verify'.split(
     ' ',
   );
 const idPattern = /^[a-z][a-z0-9-]{0,31}$/;
@@ -23,8 +25,8 @@ const providers: Setting<ProviderSettings[]> = {
   defaultText: 'none',
   help:
     'Further providers of OpenID Connect, as a JSON list: `[{"id": "corp", "issuer": "https://…", "client_id": "…", ' +
-    '"client_secret": "…"}]`. Optional: `scope` (`openid email profile`), and `trust_email` (true where each address ' +
-    'counts as verified although the provider does not say so). Users sign in at `/auth/ID`.',
+    '"client_secret": "…"}]`. Optional: `name` (what buttons say), `scope` (`openid email profile`), and `trust_email` ' +
+    '(true where each address counts as verified although the provider does not say so). Users sign in at `/auth/ID`.',
   secret: true,
   parse: (value) => {
     let items: unknown;
@@ -46,6 +48,7 @@ function readProvider(item: unknown): ProviderSettings {
   if (typeof item !== 'object' || item === null) throw new Error('must hold objects');
   const {
     id,
+    name = id,
     issuer,
     client_id,
     client_secret,
@@ -59,13 +62,14 @@ function readProvider(item: unknown): ProviderSettings {
   if (id === 'google' || taken.includes(id)) throw new Error(`cannot use the id "${id}", which means something else`);
   const [unknown] = Object.keys(rest);
   if (unknown !== undefined) throw new Error(`has a member "${unknown}" of "${id}" that is not known`);
-  for (const [name, value] of Object.entries({ issuer, client_id, client_secret, scope })) {
-    if (typeof value !== 'string' || value === '') throw new Error(`needs "${name}" of "${id}" as text`);
+  for (const [member, value] of Object.entries({ name, issuer, client_id, client_secret, scope })) {
+    if (typeof value !== 'string' || value === '') throw new Error(`needs "${member}" of "${id}" as text`);
   }
   if (typeof trust_email !== 'boolean') throw new Error(`needs "trust_email" of "${id}" as true or false`);
   checkUrl(String(issuer), ['https:', 'http:']);
   return {
     id,
+    name: String(name),
     issuer: String(issuer),
     clientId: String(client_id),
     clientSecret: String(client_secret),

@@ -10,7 +10,7 @@ export interface Provider extends ProviderSettings {
 }
 
 export interface Providers {
-  ids: string[];
+  all: Provider[];
   /** @throws unknownProvider */
   named: (id: string) => Provider;
 }
@@ -29,7 +29,7 @@ const freshMs = 3_600_000;
 export function makeProviders(options: Options): Providers {
   const known = new Map(settingsOf(options).map((settings) => [settings.id, makeProvider(settings, options.log)]));
   return {
-    ids: [...known.keys()],
+    all: [...known.values()],
     named: (id) => {
       const provider = known.get(id);
       if (!provider) throw unknownProvider({ detail: `There is no sign-in with "${id}" here.` });
@@ -42,6 +42,7 @@ function settingsOf({ googleClientId, googleClientSecret, googleIssuer, oidcProv
   if (googleClientId === undefined || googleClientSecret === undefined) return oidcProviders;
   const google: ProviderSettings = {
     id: 'google',
+    name: 'Google',
     issuer: googleIssuer,
     clientId: googleClientId,
     clientSecret: googleClientSecret,

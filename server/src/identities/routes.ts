@@ -5,13 +5,16 @@ import { Token } from '../crypto/schemas.ts';
 import { PosternError } from '../errors.ts';
 import { callerOf, type Needs } from '../http/caller.ts';
 import { readCookie, setCookie } from '../http/cookies.ts';
-import { sendFault } from '../http/link-page.ts';
+import type { LinkPages } from '../http/link-pages.ts';
 import type { Routes } from '../http/server.ts';
-import { orRefusal } from '../sessions/sign-in.ts';
+import { type BrowserWorld, openBrowserSession, setSessionCookie } from '../sessions/browser-session.ts';
+import { orRefusal, unlessFactorOwed } from '../sessions/sign-in.ts';
+import { TenantHeaders } from '../tenants/schemas.ts';
 import { namedTenant, type TenantDirectory } from '../tenants/tenants.ts';
 import { UserAnswer } from '../users/schemas.ts';
 import { originOf, presentUser, userCaller } from '../users/user.ts';
 import {
+  accountPage,
   type BeginWorld,
   beginSignIn,
   openPending,
@@ -26,7 +29,8 @@ import type { Identity } from './identity.ts';
 import { identitiesOf } from './store.ts';
 import { unlink } from './unlink.ts';
 
-export interface IdentityWorld extends BeginWorld, CompleteWorld, FindWorld, ExchangeWorld {
+export interface IdentityWorld extends BeginWorld, CompleteWorld, FindWorld, ExchangeWorld, BrowserWorld {
+  linkPages: LinkPages;
   needs: Needs;
   resolveTenant: TenantDirectory['resolveTenant'];
 }
@@ -37,18 +41,23 @@ export function identityRoutes(world: IdentityWorld): Routes {
   const isHttps = world.publicUrl.startsWith('https:');
   return (app) => {
     // Google's path is always there, so that who has not set it up is told so.
-    for (const provider of new Set(['google', ...world.providers.ids])) {
+    for (const provider of new Set(['google', ...world.providers.all.map(({ id }) => id)])) {
       app.get(
         `/auth/${provider}`,
         {
+          errorHandler: world.linkPages.fault,
           schema: {
             tags: ['Sign-in with providers'],
             summary: `Sign in with the provider "${provider}": sends the browser there`,
-            headers: Type.Object({ 'postern-tenant': Type.Optional(Type.String()) }),
+            headers: TenantHeaders,
             querystring: Type.Object(
               {
                 redirect_to: Type.Optional(
-                  Type.String({ maxLength: 2048, description: 'Where to come back with a code; one of REDIRECT_URLS' }),
+                  Type.String({
+                    maxLength: 2048,
+                    description:
+                      'Where to come back with a code, one of REDIRECT_URLS; or `/account`: our own page, signed in there',
+                  }),
                 ),
                 server: Type.Optional(Type.String({ description: 'The tenant' })),
               },
@@ -59,10 +68,16 @@ export function identityRoutes(world: IdentityWorld): Routes {
         async (request, reply) => {
           const { redirect_to: redirectTo, server } = request.query;
           const { id: tenantId } = await world.resolveTenant(namedTenant(request.headers['postern-tenant'], server));
-          const { url, pending } = await beginSignIn(world, { provider, tenantId, redirectTo });
-          const sealed = sealPending(world.secrets, pending);
-          setCookie(reply, cookieOf(pending.state), sealed, { seconds: signInSeconds, isHttps });
-          return reply.redirect(url, 302);
+          try {
+            const { url, pending } = await beginSignIn(world, { provider, tenantId, redirectTo });
+            const sealed = sealPending(world.secrets, pending);
+            setCookie(reply, cookieOf(pending.state), sealed, { seconds: signInSeconds, isHttps });
+            return reply.redirect(url, 302);
+          } catch (error) {
+            // Nobody is sent to another address than our own before it is found to be allowed.
+            if (redirectTo !== accountPage) throw error;
+            return sendRefusal(world, reply, { redirectTo, tenantId }, error);
+          }
         },
       );
     }
@@ -70,6 +85,7 @@ export function identityRoutes(world: IdentityWorld): Routes {
     app.get(
       '/auth/callback',
       {
+        errorHandler: world.linkPages.fault,
         schema: {
           tags: ['Sign-in with providers'],
           summary: 'Where a provider sends the browser back: tokens, or a code for where the sign-in was begun',
@@ -88,7 +104,7 @@ export function identityRoutes(world: IdentityWorld): Routes {
           const account = await completeSignIn(world, pending, query);
           return await finish(world, request, reply, pending, account);
         } catch (error) {
-          return sendRefusal(request, reply, pending?.redirectTo, error);
+          return sendRefusal(world, reply, pending, error);
         }
       },
     );
@@ -129,20 +145,34 @@ async function finish(
   const tenant = { id: tenantId, slug: await world.tenantSlug(tenantId) };
   const done = await world.db.begin(async (tx) => {
     const { user, announce } = await findOrMakeUser(world, tx, { tenantId, account, ip: origin.ip });
+    if (redirectTo === accountPage) {
+      const opening = { user, tenant, origin, methods: ['fed'] } as const;
+      return { announce, cookie: await unlessFactorOwed(world, tx, opening, () => openBrowserSession(world, tx, opening)) };
+    }
     if (redirectTo !== undefined) return { user, announce, code: await makeSignInCode(world, tx, user.id) };
     return { user, announce, opened: await world.openOutsideSession(tx, { user, tenant, origin }) };
   });
   done.announce();
+  if ('cookie' in done) {
+    setSessionCookie(world, reply, orRefusal(done.cookie ?? ''));
+    return reply.redirect(accountPage, 302);
+  }
   if ('code' in done) return reply.redirect(withParameter(redirectTo ?? '', 'code', done.code ?? ''), 302);
   return reply.send({ token: orRefusal(done.opened), user: presentUser(done.user, tenant.slug) });
 }
 
-/** Back to the application, where there is one to go back to; else to whoever reads it. */
-function sendRefusal(request: FastifyRequest, reply: FastifyReply, redirectTo: string | undefined, error: unknown) {
-  if (!(error instanceof PosternError)) throw error;
-  if (redirectTo !== undefined) return reply.redirect(withParameter(redirectTo, 'error', error.code), 302);
-  if (request.headers.accept?.includes('text/html')) return sendFault(reply, error);
-  throw error;
+/** Back to the application or to our own page, where the sign-in began; else to whoever reads it. */
+async function sendRefusal(
+  { tenantSlug }: IdentityWorld,
+  reply: FastifyReply,
+  pending: Pick<PendingSignIn, 'redirectTo' | 'tenantId'> | undefined,
+  error: unknown,
+) {
+  if (!(error instanceof PosternError) || pending?.redirectTo === undefined) throw error;
+  const { redirectTo, tenantId } = pending;
+  if (redirectTo !== accountPage) return reply.redirect(withParameter(redirectTo, 'error', error.code), 302);
+  const query = new URLSearchParams({ server: await tenantSlug(tenantId), error: error.code });
+  return reply.redirect(`/sign-in?${query}`, 302);
 }
 
 function withParameter(url: string, name: string, value: string): string {

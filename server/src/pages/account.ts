@@ -1,15 +1,15 @@
 /** `/account`: what users see and do about themselves. */
-
 import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { Type } from 'typebox';
-import type { Caller } from '../http/caller.ts';
 import { type Html, html } from '../http/page.ts';
 import type { Routes } from '../http/server.ts';
-import { browserCaller } from '../sessions/browser-session.ts';
+import type { Providers } from '../identities/providers.ts';
+import { identitiesOf } from '../identities/store.ts';
+import { unlink } from '../identities/unlink.ts';
+import { type BrowserCaller, setSessionCookie } from '../sessions/browser-session.ts';
 import { deleteSession, logout } from '../sessions/logout.ts';
 import type { Revocations } from '../sessions/revocations.ts';
-import { liveSessions, type SessionSummary } from '../sessions/store.ts';
+import { liveSessions } from '../sessions/store.ts';
 import { inLanguagesOf } from '../templates/languages.ts';
 import { type ChangeWorld, requestEmailChange } from '../users/change-email.ts';
 import { changePassword } from '../users/change-password.ts';
@@ -17,100 +17,57 @@ import { findUser } from '../users/create-user.ts';
 import { type DeleteWorld, deleteUser } from '../users/delete-user.ts';
 import { type ExportWorld, exportUser } from '../users/export-user.ts';
 import type { SettingPasswords } from '../users/register.ts';
-import type { User } from '../users/user.ts';
+import { accountPage } from './account-page.ts';
+import { type OwnForm, showOwnPage, takeOwnForm } from './forms.ts';
+import { note, type Page, sendPage } from './show.ts';
 import type { Texts } from './texts/en.ts';
-import { fill, textsFor } from './texts/texts.ts';
-import {
-  field,
-  formConsumes,
-  hidden,
-  noteOf,
-  ownFormsOnly,
-  type PageWorld,
-  sendPage,
-  sessionCookie,
-  setSessionCookie,
-} from './world.ts';
+import { textsFor } from './texts/texts.ts';
+import type { PageWorld } from './world.ts';
 
 export interface AccountWorld extends PageWorld, ChangeWorld, DeleteWorld, ExportWorld, SettingPasswords {
   db: PageWorld['db'];
+  secrets: PageWorld['secrets'];
+  publicUrl: string;
   revocations: Revocations;
+  providers: Providers;
 }
 
-type SignedIn = Caller & { sessionId: string };
-
-const Text = Type.String({ maxLength: 1024 });
-const tags = ['Pages'];
-
 export function accountRoutes(world: AccountWorld): Routes {
-  const onRequest = ownFormsOnly(world);
-
-  const show = async (
+  const userOf = ({ tenantId, id }: BrowserCaller) => findUser(world.db, tenantId, { id });
+  const pageOf = async (texts: Texts, caller: BrowserCaller, note?: Html): Promise<Page> =>
+    accountPage(texts, {
+      user: await userOf(caller),
+      sessions: await liveSessions(world.db, caller.id, { limit: 50 }),
+      sessionId: caller.sessionId,
+      identities: await identitiesOf(world.db, caller.id),
+      providers: world.providers,
+      note,
+    });
+  const say = async (
     request: FastifyRequest,
     reply: FastifyReply,
-    caller: SignedIn,
-    { status = 200, note }: { status?: number; note?: Html } = {},
+    caller: BrowserCaller,
+    text: 'passwordChanged' | 'emailAsked' | 'unlinked',
   ) => {
     const texts = textsFor(request);
-    const user = await findUser(world.db, caller.tenantId, { id: caller.id });
-    const sessions = await liveSessions(world.db, caller.id, { limit: 50 });
-    return sendPage(reply, texts, {
-      status,
-      title: texts.accountTitle,
-      body: accountPage(texts, user, sessions, caller, note),
-    });
+    return sendPage(reply, texts, await pageOf(texts, caller, note('status', texts[text])));
   };
 
-  /** A form of the account: whoever is signed in no more is sent to sign in. */
-  function action<Fields extends Record<string, string>>(
-    app: Parameters<Routes>[0],
-    path: string,
-    fields: (keyof Fields & string)[],
-    act: (request: FastifyRequest, reply: FastifyReply, caller: SignedIn, fields: Fields) => Promise<unknown>,
-  ) {
-    const body = Type.Object(Object.fromEntries(fields.map((name) => [name, Text])), { additionalProperties: false });
-    app.post(
-      path,
-      {
-        onRequest,
-        schema: {
-          tags,
-          summary: `The form ${path}`,
-          security: [],
-          consumes: formConsumes,
-          produces: ['text/html'],
-          body,
-        },
-      },
-      async (request, reply) => {
-        const caller = await browserCaller(world, sessionCookie(world, request));
-        if (!caller) return reply.redirect('/sign-in', 303);
-        try {
-          return await act(request, reply, caller, request.body as unknown as Fields);
-        } catch (error) {
-          return show(request, reply, caller, noteOf(textsFor(request), error));
-        }
-      },
-    );
-  }
-
   return (app) => {
-    app.get(
-      '/account',
-      { schema: { tags, summary: 'What users see of themselves', produces: ['text/html'] } },
-      async (request, reply) => {
-        const caller = await browserCaller(world, sessionCookie(world, request));
-        return caller ? show(request, reply, caller) : reply.redirect('/sign-in', 302);
-      },
-    );
+    const take = <const Name extends string>(form: Omit<OwnForm<Name>, 'again'>) =>
+      takeOwnForm(app, world, { ...form, again: (texts, note, caller) => pageOf(texts, caller, note) });
 
-    app.get(
-      '/account/export',
-      { schema: { tags, summary: 'Everything that is known about them', produces: ['application/json'] } },
-      async (request, reply) => {
-        const caller = await browserCaller(world, sessionCookie(world, request));
-        if (!caller) return reply.redirect('/sign-in', 302);
-        const user = await findUser(world.db, caller.tenantId, { id: caller.id });
+    showOwnPage(app, world, { path: '/account', summary: 'The account' }, async (request, reply, caller) => {
+      const texts = textsFor(request);
+      return sendPage(reply, texts, await pageOf(texts, caller));
+    });
+
+    showOwnPage(
+      app,
+      world,
+      { path: '/account/export', summary: 'Everything that is known about them', produces: 'application/json' },
+      async (_request, reply, caller) => {
+        const user = await userOf(caller);
         return reply
           .type('application/json')
           .header('Content-Disposition', `attachment; filename="user-${user.id}.json"`)
@@ -118,100 +75,77 @@ export function accountRoutes(world: AccountWorld): Routes {
       },
     );
 
-    for (const [path, everywhere] of [
-      ['/account/sign-out', false],
-      ['/account/sign-out-everywhere', true],
+    for (const [path, summary, everywhere] of [
+      ['/account/sign-out', 'Sign out', false],
+      ['/account/sign-out-everywhere', 'Sign out everywhere', true],
     ] as const) {
-      action(app, path, [], async (_request, reply, caller) => {
-        await logout(world, caller, everywhere);
-        setSessionCookie(world, reply, '');
-        return reply.redirect('/sign-in', 303);
+      take({
+        path,
+        summary,
+        fields: [],
+        act: async (_request, reply, caller) => {
+          await logout(world, caller, everywhere);
+          setSessionCookie(world, reply, '');
+          return reply.redirect('/sign-in', 303);
+        },
       });
     }
 
-    action<{ id: string }>(app, '/account/sessions/end', ['id'], async (_request, reply, caller, { id }) => {
-      if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id)) await deleteSession(world, caller, id);
-      return reply.redirect('/account', 303);
+    take({
+      path: '/account/sessions/end',
+      summary: 'End another session',
+      fields: ['id'],
+      act: async (_request, reply, caller, { id }) => {
+        if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id)) await deleteSession(world, caller, id);
+        return reply.redirect('/account', 303);
+      },
     });
 
-    action<{ current_password: string; new_password: string }>(
-      app,
-      '/account/password',
-      ['current_password', 'new_password'],
-      async (request, reply, caller, { current_password: current, new_password: next }) => {
+    take({
+      path: '/account/identities/unlink',
+      summary: 'Sign in with an outside account no more',
+      fields: ['id'],
+      act: async (request, reply, caller, { id }) => {
+        await unlink(world, caller, id);
+        return say(request, reply, caller, 'unlinked');
+      },
+    });
+
+    take({
+      path: '/account/password',
+      summary: 'Change the password',
+      fields: ['current_password', 'new_password'],
+      act: async (request, reply, caller, { current_password: current, new_password: next }) => {
         await changePassword(inLanguagesOf(request, world), caller, { current, next, ip: request.ip });
-        return show(request, reply, caller, { note: said(textsFor(request).passwordChanged) });
+        return say(request, reply, caller, 'passwordChanged');
       },
-    );
+    });
 
-    action<{ email: string; password: string }>(
-      app,
-      '/account/email',
-      ['email', 'password'],
-      async (request, reply, caller, { email, password }) => {
+    take({
+      path: '/account/email',
+      summary: 'Change the e-mail address',
+      fields: ['email', 'password'],
+      act: async (request, reply, caller, { email, password }) => {
         await requestEmailChange(inLanguagesOf(request, world), caller, { email, password, ip: request.ip });
-        return show(request, reply, caller, { note: said(textsFor(request).emailAsked) });
+        return say(request, reply, caller, 'emailAsked');
       },
-    );
+    });
 
-    action<{ word: string }>(app, '/account/delete', ['word'], async (request, reply, caller, { word }) => {
-      const texts = textsFor(request);
-      if (word.trim().toLowerCase() !== texts.deleteWord) {
-        const note = html`<p class="bad" role="alert">${texts.deleteMismatch}</p>`;
-        return show(request, reply, caller, { status: 400, note });
-      }
-      await deleteUser(world, await findUser(world.db, caller.tenantId, { id: caller.id }), caller.name);
-      setSessionCookie(world, reply, '');
-      const body = html`<h1>${texts.deletedTitle}</h1><p>${texts.deletedText}</p>`;
-      return sendPage(reply, texts, { title: texts.deletedTitle, body });
+    take({
+      path: '/account/delete',
+      summary: 'Delete the account',
+      fields: ['word'],
+      act: async (request, reply, caller, { word }) => {
+        const texts = textsFor(request);
+        if (word.trim().toLowerCase() !== texts.deleteWord) {
+          const page = await pageOf(texts, caller, note('alert', texts.deleteMismatch));
+          return sendPage(reply, texts, { status: 400, ...page });
+        }
+        await deleteUser(world, await userOf(caller), caller.name);
+        setSessionCookie(world, reply, '');
+        const body = html`<h1>${texts.deletedTitle}</h1><p role="status">${texts.deletedText}</p>`;
+        return sendPage(reply, texts, { title: texts.deletedTitle, body });
+      },
     });
   };
-}
-
-function said(text: string): Html {
-  return html`<p role="status"><strong>${text}</strong></p>`;
-}
-
-function accountPage(
-  texts: Texts,
-  user: User,
-  sessions: SessionSummary[],
-  caller: SignedIn,
-  note: Html | undefined,
-): Html {
-  const name = user.email ?? user.username ?? '';
-  const dates = new Intl.DateTimeFormat(texts.language, { dateStyle: 'medium', timeStyle: 'short', timeZone: 'UTC' });
-  const rows = sessions.map((session) => {
-    const device = session.userAgent?.slice(0, 80) ?? texts.unknownDevice;
-    const at = `${dates.format(session.refreshedAt)} UTC`;
-    const isThis = session.id === caller.sessionId;
-    return html`<tr><td>${device}<br><span class="soft">${session.ip} · ${fill(texts.lastUsed, { at })}</span></td>
-<td>${isThis ? html`<span class="soft">${texts.thisBrowser}</span>` : html`<form method="post" action="/account/sessions/end">${hidden('id', session.id)}<button class="quiet" type="submit">${texts.end}</button></form>`}</td></tr>
-`;
-  });
-  return html`<h1>${texts.accountTitle}</h1>${note}
-<p>${fill(texts.signedInAs, { name })}${user.email !== null && user.emailVerifiedAt === null && html`<br><span class="soft">${texts.notVerified}</span>`}</p>
-<form method="post" action="/account/sign-out"><button type="submit">${texts.signOut}</button></form>
-<h2>${texts.sessionsTitle}</h2>
-<table>${rows}</table>
-<form method="post" action="/account/sign-out-everywhere"><p><button class="quiet" type="submit">${texts.signOutEverywhere}</button></p></form>
-<h2>${texts.passwordTitle}</h2>
-<form method="post" action="/account/password">
-${field({ name: 'current_password', label: texts.currentPassword, type: 'password', autocomplete: 'current-password' })}
-${field({ name: 'new_password', label: texts.newPassword, type: 'password', autocomplete: 'new-password' })}
-<button type="submit">${texts.changePassword}</button>
-</form>
-<p><a href="/forgot">${texts.forgotPassword}</a></p>
-<h2>${texts.emailTitle}</h2>
-<form method="post" action="/account/email">
-${field({ name: 'email', label: texts.newEmail, type: 'email', autocomplete: 'email' })}
-${field({ name: 'password', label: texts.currentPassword, type: 'password', autocomplete: 'current-password' })}
-<button type="submit">${texts.changeEmail}</button>
-</form>
-<h2>${texts.dataTitle}</h2>
-<p><a href="/account/export">${texts.exportData}</a></p>
-<form method="post" action="/account/delete">
-${field({ name: 'word', label: fill(texts.deleteText, { word: texts.deleteWord }) })}
-<button class="quiet bad" type="submit">${texts.deleteAccount}</button>
-</form>`;
 }

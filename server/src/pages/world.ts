@@ -1,30 +1,22 @@
 /**
- * The pages that people see: signing in, and the account. Plain HTML forms that work without JavaScript, in the language
- * of the browser. This folder owns no data and no rules; each page calls the operation that the API calls.
+ * The pages that people see: signing up and in, proving an address, the account. Plain HTML forms that work without
+ * JavaScript, in the language of the browser. This folder owns no data and no rules; each page calls the operation that
+ * the API calls. Its texts are one file per language.
  */
 import type { FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
-import { defineError, PosternError } from '../errors.ts';
-import { readCookie, setCookie } from '../http/cookies.ts';
-import { type Html, html, page } from '../http/page.ts';
-import type { BrowserWorld } from '../sessions/browser-session.ts';
-import type { Texts } from './texts/en.ts';
-import { faultText } from './texts/texts.ts';
+import { defineError } from '../errors.ts';
+import { type BrowserWorld, openBrowserSession, setSessionCookie } from '../sessions/browser-session.ts';
+import type { Login } from '../sessions/create-session.ts';
+import { orRefusal, type SecondFactorOwed, unlessFactorOwed } from '../sessions/sign-in.ts';
+import type { Queryable } from '../database/database.ts';
+import { namedTenant, type Tenant, type TenantDirectory } from '../tenants/tenants.ts';
+import { originOf } from '../users/user.ts';
 
 export interface PageWorld extends BrowserWorld {
-  publicUrl: string;
+  resolveTenant: TenantDirectory['resolveTenant'];
 }
 
-const cookie = 'session';
 const foreignForm = defineError('http.foreign_form', 403, 'This form was sent by another site');
-
-export function sessionCookie({ publicUrl }: PageWorld, request: FastifyRequest): string | undefined {
-  return readCookie(request, cookie, publicUrl.startsWith('https:'));
-}
-
-/** @param value empty to sign the browser out */
-export function setSessionCookie({ publicUrl, sessionSeconds }: PageWorld, reply: FastifyReply, value: string): void {
-  setCookie(reply, cookie, value, { seconds: sessionSeconds, isHttps: publicUrl.startsWith('https:') });
-}
 
 /** A hook for forms: a browser says which site sent one, and only our own may (S39). */
 export function ownFormsOnly({ publicUrl }: PageWorld): onRequestAsyncHookHandler {
@@ -38,40 +30,26 @@ export function ownFormsOnly({ publicUrl }: PageWorld): onRequestAsyncHookHandle
   };
 }
 
-export const formConsumes = ['application/x-www-form-urlencoded'];
-
-export function sendPage(
-  reply: FastifyReply,
-  texts: Texts,
-  { status = 200, title, body }: { status?: number; title: string; body: Html },
-) {
-  return reply
-    .code(status)
-    .type('text/html')
-    .send(page({ title, language: texts.language, body: html`<main class="narrow">${body}</main>` }));
+/** The tenant that the field `server` of a form names. @throws unknownTenant, invalidRequest */
+export function tenantOf({ resolveTenant }: PageWorld, server: string | undefined): Promise<Tenant> {
+  return resolveTenant(namedTenant(undefined, server));
 }
 
-/** What went wrong, above the form that is shown again. Faults of ours are not shown but handed on. */
-export function noteOf(texts: Texts, error: unknown): { status: number; note: Html } {
-  if (!(error instanceof PosternError) || (error.status >= 500 && error.status !== 503)) throw error;
-  return { status: error.status, note: html`<p class="bad" role="alert">${faultText(texts, error)}</p>` };
+type Opened = string | SecondFactorOwed;
+
+/** Opens the session that a browser holds, unless a second factor is owed; what comes of it is for `letIn`. */
+export function openFor(world: PageWorld, request: FastifyRequest) {
+  return (tx: Queryable, login: Omit<Login, 'origin'>): Promise<Opened> => {
+    const opening = { ...login, origin: originOf(request) };
+    return unlessFactorOwed(world, tx, opening, () => openBrowserSession(world, tx, opening));
+  };
 }
 
-export interface Field {
-  name: string;
-  label: string;
-  type?: 'text' | 'email' | 'password';
-  autocomplete?: string;
-  value?: string | undefined;
-  isFirst?: boolean;
-}
-
-export function field({ name, label, type = 'text', autocomplete = 'off', value, isFirst }: Field): Html {
-  return html`<p><label for="${name}">${label}</label>
-<input id="${name}" name="${name}" type="${type}" autocomplete="${autocomplete}" value="${value ?? ''}" required${isFirst ? html` autofocus` : ''}></p>
-`;
-}
-
-export function hidden(name: string, value: string | undefined): Html | undefined {
-  return value === undefined ? undefined : html`<input type="hidden" name="${name}" value="${value}">`;
+/**
+ * The last step of every way in: the one place that knows what became of it.
+ * @throws secondFactorRequired
+ */
+export function letIn(world: PageWorld, reply: FastifyReply, opened: Opened, to = '/account') {
+  setSessionCookie(world, reply, orRefusal(opened));
+  return reply.redirect(to, 303);
 }

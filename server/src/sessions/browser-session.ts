@@ -3,9 +3,11 @@
  * it is good until the session ends, and each page asks the database whether that is so.
  */
 import { timingSafeEqual } from 'node:crypto';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Secrets } from '../crypto/secrets.ts';
 import type { Database, Queryable } from '../database/database.ts';
 import type { Caller } from '../http/caller.ts';
+import { readCookie, setCookie } from '../http/cookies.ts';
 import { levelOf } from '../second-factors/second-factor.ts';
 import { type Login, makeSession } from './create-session.ts';
 import type { SessionTimes } from './session.ts';
@@ -14,6 +16,21 @@ import { touchSession } from './store.ts';
 export interface BrowserWorld extends SessionTimes {
   db: Database;
   secrets: Secrets;
+  publicUrl: string;
+}
+
+/** Whoever is signed in at a browser. */
+export type BrowserCaller = Caller & { sessionId: string };
+
+const name = 'session';
+
+/** @param value empty to sign the browser out */
+export function setSessionCookie(
+  { publicUrl, sessionSeconds }: BrowserWorld,
+  reply: FastifyReply,
+  value: string,
+): void {
+  setCookie(reply, name, value, { seconds: sessionSeconds, isHttps: publicUrl.startsWith('https:') });
 }
 
 /**
@@ -26,11 +43,12 @@ export async function openBrowserSession(world: BrowserWorld, tx: Queryable, log
   return `${id}.${world.secrets.hmac('browser-session', id).toString('base64url')}`;
 }
 
-/** Who a cookie stands for, or nobody. */
+/** Who the cookie of a request stands for, or nobody. */
 export async function browserCaller(
-  { db, secrets, refreshTokenSeconds }: BrowserWorld,
-  cookie: string | undefined,
-): Promise<(Caller & { sessionId: string }) | undefined> {
+  { db, secrets, refreshTokenSeconds, publicUrl }: BrowserWorld,
+  request: FastifyRequest,
+): Promise<BrowserCaller | undefined> {
+  const cookie = readCookie(request, name, publicUrl.startsWith('https:'));
   const [, sessionId, mac] = /^([0-9a-f-]{36})\.([\w-]{43})$/.exec(cookie ?? '') ?? [];
   if (sessionId === undefined || mac === undefined) return undefined;
   const given = Buffer.from(mac, 'base64url');

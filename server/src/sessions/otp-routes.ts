@@ -5,8 +5,9 @@ import { Token } from '../crypto/schemas.ts';
 import { invalidRequest } from '../http/problem.ts';
 import type { Routes } from '../http/server.ts';
 import { inLanguagesOf } from '../templates/languages.ts';
+import { TenantHeaders } from '../tenants/schemas.ts';
 import { namedTenant, type TenantDirectory } from '../tenants/tenants.ts';
-import { UserAnswer } from '../users/schemas.ts';
+import { AddressBody, UserAnswer } from '../users/schemas.ts';
 import { originOf, presentUser, readEmail } from '../users/user.ts';
 import { createSession } from './create-session.ts';
 import {
@@ -32,13 +33,8 @@ export function otpRoutes(world: OtpWorld): Routes {
         schema: {
           tags: ['Sessions'],
           summary: 'Ask for a letter to log in by; the answer is the same for every address',
-          headers: Type.Object({
-            'postern-tenant': Type.Optional(Type.String({ description: 'The tenant of a public call' })),
-          }),
-          body: Type.Object(
-            { email: Type.String({ maxLength: 320 }), server: Type.Optional(Type.String()) },
-            { additionalProperties: false },
-          ),
+          headers: TenantHeaders,
+          body: AddressBody,
           response: { 202: Type.Object({ challenge_id: Type.String({ format: 'uuid' }) }) },
         },
       },

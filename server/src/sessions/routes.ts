@@ -6,6 +6,7 @@ import { type Caller, callerOf, type Needs } from '../http/caller.ts';
 import { invalidRequest } from '../http/problem.ts';
 import type { Routes } from '../http/server.ts';
 import { noBodyIsEmpty } from '../http/validate.ts';
+import { TenantHeaders } from '../tenants/schemas.ts';
 import { namedTenant, type TenantDirectory } from '../tenants/tenants.ts';
 import { usersOnly } from '../users/errors.ts';
 import { UserAnswer } from '../users/schemas.ts';
@@ -48,9 +49,7 @@ function loginRoutes(world: SessionWorld): Routes {
           schema: {
             tags: ['Sessions'],
             summary: 'Log in by e-mail address or username',
-            headers: Type.Object({
-              'postern-tenant': Type.Optional(Type.String({ description: 'The tenant of a public call' })),
-            }),
+            headers: TenantHeaders,
             body: Type.Object(
               {
                 email: Type.Optional(Type.String({ maxLength: 320 })),

@@ -2,7 +2,7 @@
 import { Type } from 'typebox';
 import { GivenPassword } from '../crypto/schemas.ts';
 import { callerOf, requireScope } from '../http/caller.ts';
-import { buttonPage, sendFault, sendOutcome, wantsPage } from '../http/link-page.ts';
+import { wantsPage } from '../http/link-pages.ts';
 import { invalidRequest } from '../http/problem.ts';
 import type { Routes } from '../http/server.ts';
 import { inLanguagesOf } from '../templates/languages.ts';
@@ -55,6 +55,7 @@ export function emailChangeRoutes(world: UserWorld): Routes {
     app.get(
       '/auth/email/confirm',
       {
+        errorHandler: world.linkPages.fault,
         schema: {
           tags: ['Users'],
           summary: 'The page that the link of such a letter opens; it changes nothing',
@@ -62,21 +63,16 @@ export function emailChangeRoutes(world: UserWorld): Routes {
           querystring: Type.Object({ token: Type.String({ maxLength: 256 }) }),
         },
       },
-      async (request, reply) =>
-        reply.type('text/html').send(
-          buttonPage({
-            title: 'Change of your e-mail address',
-            text: 'Press the button to confirm the change that the letter speaks of.',
-            button: 'Confirm',
-            action: '/auth/email/confirm',
-            token: request.query.token,
-          }),
-        ),
+      async (request, reply) => {
+        const { token } = request.query;
+        return world.linkPages.button(request, reply, { about: 'emailChange', action: '/auth/email/confirm', token });
+      },
     );
 
     app.post(
       '/auth/email/confirm',
       {
+        errorHandler: world.linkPages.fault,
         schema: {
           tags: ['Users'],
           summary: 'Confirm a change of address by code (with a session) or by link token',
@@ -87,24 +83,13 @@ export function emailChangeRoutes(world: UserWorld): Routes {
         },
       },
       async (request, reply) => {
-        const asPage = wantsPage(request);
-        try {
-          const isDone = await confirm(inLanguagesOf(request, world), request);
-          return asPage ? sendOutcome(reply, isDone ? done : halfway) : reply.code(204).send(null);
-        } catch (error) {
-          if (asPage) return sendFault(reply, error);
-          throw error;
-        }
+        const isDone = await confirm(inLanguagesOf(request, world), request);
+        if (!wantsPage(request)) return reply.code(204).send(null);
+        return world.linkPages.outcome(request, reply, isDone ? 'emailChanged' : 'emailHalfChanged');
       },
     );
   };
 }
-
-const done = { title: 'Your address has changed', text: 'You can close this page.' };
-const halfway = {
-  title: 'Thank you',
-  text: 'The other address has to confirm too: there is a letter in that mailbox. You can close this page.',
-};
 
 interface ConfirmRequest {
   headers: { authorization?: string | undefined };

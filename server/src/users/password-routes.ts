@@ -4,19 +4,17 @@ import { Type } from 'typebox';
 import { inEvenTime } from '../challenges/even-time.ts';
 import { GivenPassword, NewPassword } from '../crypto/schemas.ts';
 import { callerOf } from '../http/caller.ts';
-import { passwordPage, sendFault, sendOutcome, wantsPage } from '../http/link-page.ts';
+import { wantsPage } from '../http/link-pages.ts';
 import { invalidRequest } from '../http/problem.ts';
 import type { Routes } from '../http/server.ts';
 import { inLanguagesOf } from '../templates/languages.ts';
+import { TenantHeaders } from '../tenants/schemas.ts';
 import { namedTenant } from '../tenants/tenants.ts';
 import { changePassword } from './change-password.ts';
 import { forgotPassword, resetByCode, resetByLink } from './reset-password.ts';
 import type { UserWorld } from './routes.ts';
+import { AddressBody } from './schemas.ts';
 import { readEmail, userCaller } from './user.ts';
-
-const Headers = Type.Object({
-  'postern-tenant': Type.Optional(Type.String({ description: 'The tenant of a public call' })),
-});
 
 const ResetBody = Type.Object(
   {
@@ -37,11 +35,8 @@ export function passwordRoutes(world: UserWorld): Routes {
         schema: {
           tags: ['Users'],
           summary: 'Ask for a letter to set a new password; the answer is the same for every address',
-          headers: Headers,
-          body: Type.Object(
-            { email: Type.String({ maxLength: 320 }), server: Type.Optional(Type.String()) },
-            { additionalProperties: false },
-          ),
+          headers: TenantHeaders,
+          body: AddressBody,
           response: { 202: Type.Object({ message: Type.String() }) },
         },
       },
@@ -59,6 +54,7 @@ export function passwordRoutes(world: UserWorld): Routes {
     app.get(
       '/auth/password/reset',
       {
+        errorHandler: world.linkPages.fault,
         schema: {
           tags: ['Users'],
           summary: 'The page that the link of such a letter opens; it changes nothing',
@@ -66,32 +62,27 @@ export function passwordRoutes(world: UserWorld): Routes {
           querystring: Type.Object({ token: Type.String({ maxLength: 256 }) }),
         },
       },
-      async (request, reply) => reply.type('text/html').send(passwordPage('/auth/password/reset', request.query.token)),
+      async (request, reply) => world.linkPages.password(request, reply, request.query.token),
     );
 
     app.post(
       '/auth/password/reset',
       {
+        errorHandler: world.linkPages.passwordFault,
         schema: {
           tags: ['Users'],
           summary: 'Set a new password by link token, or by e-mail address and code',
           description: 'Every session of the user ends, and the address counts as verified.',
           consumes: ['application/json', 'application/x-www-form-urlencoded'],
-          headers: Headers,
+          headers: TenantHeaders,
           body: ResetBody,
           response: { 204: Type.Null() },
         },
       },
       async (request, reply) => {
-        const asPage = wantsPage(request);
-        try {
-          await reset(world, request, request.body);
-          if (!asPage) return reply.code(204).send(null);
-          return sendOutcome(reply, { title: 'Your password is set', text: 'You can log in with it now.' });
-        } catch (error) {
-          if (asPage) return sendFault(reply, error);
-          throw error;
-        }
+        await reset(world, request, request.body);
+        if (wantsPage(request)) return world.linkPages.outcome(request, reply, 'passwordSet');
+        return reply.code(204).send(null);
       },
     );
 

@@ -1,17 +1,15 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import { lettersBySource } from '../challenges/challenge.ts';
 import { NewPassword, Token } from '../crypto/schemas.ts';
 import type { Transaction } from '../database/database.ts';
 import { type Caller, requireScope } from '../http/caller.ts';
 import { type Answer, answerOnce, IdempotencyHeaders } from '../http/idempotency.ts';
 import type { Routes } from '../http/server.ts';
-import { sourceOf } from '../limits/source.ts';
 import { inLanguagesOf } from '../templates/languages.ts';
 import { unknownTenant } from '../tenants/errors.ts';
+import { TenantHeaders } from '../tenants/schemas.ts';
 import { namedTenant, type Tenant } from '../tenants/tenants.ts';
-import { registrationClosed } from './errors.ts';
-import { prepareUser, type Registration, register, registerPrivately } from './register.ts';
+import { admitRegistration, prepareUser, type Registration, register, registerPrivately } from './register.ts';
 import type { UserWorld } from './routes.ts';
 import { UserAnswer } from './schemas.ts';
 import { originOf, presentUser } from './user.ts';
@@ -47,7 +45,7 @@ const CreateBody = Type.Object(
 
 const Headers = Type.Object({
   ...IdempotencyHeaders.properties,
-  'postern-tenant': Type.Optional(Type.String({ description: 'The tenant of a public call' })),
+  ...TenantHeaders.properties,
 });
 
 // The reply of REGISTRATION=private, to whatever address.
@@ -115,10 +113,7 @@ interface Call {
 }
 
 async function registerByMode(world: UserWorld, request: FastifyRequest, reply: FastifyReply, call: Call) {
-  if (world.registration === 'closed') {
-    throw registrationClosed({ detail: 'Ask whoever runs this service for an account.' });
-  }
-  await world.limits.take([{ limit: lettersBySource, key: sourceOf(request.ip) }]);
+  await admitRegistration(world, request.ip);
   if (world.registration === 'open') return registerOpenly(world, request, reply, call);
   const newUser = await prepareUser(world, call.tenant.id, call.registration);
   let wroteLetter = false;

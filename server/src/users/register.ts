@@ -1,10 +1,13 @@
 import { recordAudit } from '../audit/record.ts';
+import { lettersBySource } from '../challenges/challenge.ts';
 import { takeLetter } from '../challenges/store.ts';
 import { newId } from '../crypto/ids.ts';
 import type { PasswordHasher } from '../crypto/passwords.ts';
 import type { Queryable, Transaction } from '../database/database.ts';
 import { PosternError } from '../errors.ts';
-import { alreadyRegistered } from './errors.ts';
+import type { Limits } from '../limits/limits.ts';
+import { sourceOf } from '../limits/source.ts';
+import { alreadyRegistered, registrationClosed } from './errors.ts';
 import { noticeLetter } from './mails.ts';
 import type { PasswordPolicy } from './password-policy.ts';
 import { findUserByEmail, findUserByUsername, insertUser, type NewUser } from './store.ts';
@@ -51,6 +54,18 @@ export async function prepareUser(
     ...(profileImageUrl === undefined ? {} : { profileImageUrl }),
     ...(input.password === undefined ? {} : { passwordHash: await passwords.hash(input.password) }),
   };
+}
+
+/**
+ * Whether anybody may register by themselves, and whether from there just now.
+ * @throws registrationClosed, the error of a limit
+ */
+export async function admitRegistration(
+  { registration, limits }: { registration: 'open' | 'private' | 'closed'; limits: Limits },
+  ip: string,
+): Promise<void> {
+  if (registration === 'closed') throw registrationClosed({ detail: 'Ask whoever runs this service for an account.' });
+  await limits.take([{ limit: lettersBySource, key: sourceOf(ip) }]);
 }
 
 export interface Registered {

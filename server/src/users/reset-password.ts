@@ -17,13 +17,19 @@ import { findUserByEmail, setPassword } from './store.ts';
 import { readEmail, type User } from './user.ts';
 import type { LetterWorld } from './verify-email.ts';
 
+export interface ForgotWorld extends LetterWorld {
+  db: Database;
+  limits: Limits;
+  wakeWorkers: () => void;
+}
+
 /**
  * Writes the letter with code and link, if the address is somebody's. For nobody's address all is the same up to the
  * letter itself: the counts, the challenge, the commit (S2).
  * @throws the error of a limit
  */
 export async function forgotPassword(
-  world: LetterWorld & { db: Database; limits: Limits; wakeWorkers: () => void },
+  world: ForgotWorld,
   { tenantId, emailNormalized, ip }: { tenantId: string; emailNormalized: string; ip: string },
 ): Promise<void> {
   await world.limits.take([{ limit: lettersBySource, key: sourceOf(ip) }]);

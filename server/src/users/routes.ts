@@ -1,6 +1,7 @@
 import type { Token } from '../crypto/schemas.ts';
 import type { Transaction } from '../database/database.ts';
 import { type Authenticate, callerOf, type Needs } from '../http/caller.ts';
+import type { LinkPages } from '../http/link-pages.ts';
 import type { Routes } from '../http/server.ts';
 import type { Tenant, TenantDirectory } from '../tenants/tenants.ts';
 import { adminRoutes } from './admin-routes.ts';
@@ -28,6 +29,7 @@ export interface UserWorld extends LetterWorld, DeleteWorld, TenantDirectory, Pa
   /** Logs a user in who has just registered, in the caller's transaction. */
   openSession: (tx: Transaction, login: { user: User; tenant: Tenant; origin: Origin }) => Promise<Token>;
   wakeWorkers: () => void;
+  linkPages: LinkPages;
 }
 
 export function userRoutes(world: UserWorld): Routes {

@@ -1,5 +1,11 @@
 import { Type } from 'typebox';
 
+/** Of calls that send a letter to an address, whoever has it. */
+export const AddressBody = Type.Object(
+  { email: Type.String({ maxLength: 320 }), server: Type.Optional(Type.String({ description: 'The tenant' })) },
+  { additionalProperties: false },
+);
+
 const Nullable = Type.Union([Type.String(), Type.Null()]);
 
 /** As callers see it. */

@@ -38,12 +38,18 @@ export async function sendVerification(world: LetterWorld, tx: Transaction, user
   return true;
 }
 
+export interface ResendWorld extends LetterWorld {
+  db: Database;
+  limits: Limits;
+  wakeWorkers: () => void;
+}
+
 /**
  * Sends a new letter if there is somebody to verify. For anybody else it does the same up to the letter itself: the lock,
  * the count, the commit (S2). What difference remains can be measured five times an hour, then nobody gets a letter.
  */
 export async function resendVerification(
-  world: LetterWorld & { db: Database; limits: Limits; wakeWorkers: () => void },
+  world: ResendWorld,
   tenantId: string,
   emailNormalized: string,
   ip: string,
@@ -68,11 +74,21 @@ export async function verifyByCode(
 ): Promise<User> {
   const user = await checkPassword(world, login);
   if (!user) throw invalidCredentials({ headers: basicChallenge });
-  const { emailNormalized } = user;
+  return verifyOwnByCode(world, user, { code, ip: login.ip });
+}
+
+/**
+ * Verifies by the code from the letter, for a user who is known to be the one who asks.
+ * @throws codeInvalid, codeExpired, tooManyTries, the error of a limit
+ */
+export async function verifyOwnByCode(
+  world: RedeemWorld,
+  { id: userId, tenantId, emailNormalized }: User,
+  { code, ip }: { code: string; ip: string },
+): Promise<User> {
   if (emailNormalized === null) throw codeExpired({ detail: 'This user has no e-mail address to verify.' });
-  const { id: userId, tenantId } = user;
-  const attempt = { userId, tenantId, purpose: 'verify_email', emailNormalized, code, ip: login.ip } as const;
-  return redeemCode(world, attempt, (tx) => completeVerification(tx, user.id, emailNormalized));
+  const attempt = { userId, tenantId, purpose: 'verify_email', emailNormalized, code, ip } as const;
+  return redeemCode(world, attempt, (tx) => completeVerification(tx, userId, emailNormalized));
 }
 
 /**

@@ -3,21 +3,18 @@ import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { inEvenTime } from '../challenges/even-time.ts';
 import { basicCredential } from '../http/caller.ts';
-import { buttonPage, sendFault, sendOutcome, wantsPage } from '../http/link-page.ts';
+import { wantsPage } from '../http/link-pages.ts';
 import { invalidRequest } from '../http/problem.ts';
 import type { Routes } from '../http/server.ts';
 import { inLanguagesOf } from '../templates/languages.ts';
+import { TenantHeaders } from '../tenants/schemas.ts';
 import { namedTenant } from '../tenants/tenants.ts';
 import { toLoginName } from './check-password.ts';
 import { invalidCredentials } from './errors.ts';
 import type { UserWorld } from './routes.ts';
-import { UserAnswer } from './schemas.ts';
+import { AddressBody, UserAnswer } from './schemas.ts';
 import { presentUser, readEmail, type User } from './user.ts';
 import { basicChallenge, resendVerification, verifyByCode, verifyByLink } from './verify-email.ts';
-
-const Headers = Type.Object({
-  'postern-tenant': Type.Optional(Type.String({ description: 'The tenant of a public call' })),
-});
 
 const VerifyBody = Type.Object(
   {
@@ -35,6 +32,7 @@ export function verifyRoutes(world: UserWorld): Routes {
     app.get(
       '/auth/verify',
       {
+        errorHandler: world.linkPages.fault,
         schema: {
           tags: ['Users'],
           summary: 'The page a verification link opens; it changes nothing',
@@ -42,43 +40,30 @@ export function verifyRoutes(world: UserWorld): Routes {
           querystring: Type.Object({ token: Type.String({ maxLength: 256 }) }),
         },
       },
-      async (request, reply) =>
-        reply.type('text/html').send(
-          buttonPage({
-            title: 'Confirm your address',
-            text: 'Press the button to confirm that this e-mail address is yours.',
-            button: 'Confirm',
-            action: '/auth/verify',
-            token: request.query.token,
-          }),
-        ),
+      async (request, reply) => {
+        const { token } = request.query;
+        return world.linkPages.button(request, reply, { about: 'verify', action: '/auth/verify', token });
+      },
     );
 
     app.post(
       '/auth/verify',
       {
+        errorHandler: world.linkPages.fault,
         schema: {
           tags: ['Users'],
           summary: 'Verify the e-mail address by code (with HTTP Basic) or by link token',
           security: [{ basic: [] }, {}],
           consumes: ['application/json', 'application/x-www-form-urlencoded'],
-          headers: Headers,
+          headers: TenantHeaders,
           body: VerifyBody,
           response: { 200: Type.Object({ user: UserAnswer }) },
         },
       },
       async (request, reply) => {
-        const asPage = wantsPage(request);
-        try {
-          const user = await verify(world, request, request.body);
-          if (asPage) {
-            return sendOutcome(reply, { title: 'Your address is confirmed', text: 'You can close this page.' });
-          }
-          return { user: presentUser(user, await world.tenantSlug(user.tenantId)) };
-        } catch (error) {
-          if (asPage) return sendFault(reply, error);
-          throw error;
-        }
+        const user = await verify(world, request, request.body);
+        if (wantsPage(request)) return world.linkPages.outcome(request, reply, 'verified');
+        return { user: presentUser(user, await world.tenantSlug(user.tenantId)) };
       },
     );
 
@@ -88,11 +73,8 @@ export function verifyRoutes(world: UserWorld): Routes {
         schema: {
           tags: ['Users'],
           summary: 'Ask for a new letter; the answer is the same for every address',
-          headers: Headers,
-          body: Type.Object(
-            { email: Type.String({ maxLength: 320 }), server: Type.Optional(Type.String()) },
-            { additionalProperties: false },
-          ),
+          headers: TenantHeaders,
+          body: AddressBody,
           response: { 202: Type.Object({ message: Type.String() }) },
         },
       },

@@ -138,7 +138,7 @@ describe('signing in with a provider', () => {
     const reply = await signIn();
     assert.deepEqual([reply.status, bodyOf(reply).code], [403, 'identities.sign_in_refused']);
     const page = await openBrowser().open(`${base()}/auth/google`);
-    assert.match(page.text, /<h1>The provider did not let this user in<\/h1>/);
+    assert.match(page.text, /role="alert">The other side did not let you in/);
     const to = 'https://app.example/signed-in';
     const back = await openBrowser().open(`${base()}/auth/google?redirect_to=${to}`, { until: to });
     assert.equal(back.url, `${to}?error=identities.sign_in_refused`);

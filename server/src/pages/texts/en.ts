@@ -1,27 +1,51 @@
 /** What the pages say, in English: the texts that every other language has to have too. */
 export const en = {
   language: 'en',
+
   signIn: 'Sign in',
   signInTitle: 'Sign in',
+  signInLinkText: 'Press the button to sign in here, in this browser.',
   nameField: 'E-mail address or username',
   emailField: 'E-mail address',
   passwordField: 'Password',
   forgotPassword: 'Forgot your password?',
   byLetter: 'Sign in without a password: we send a code',
   byPassword: 'Sign in with a password',
+  or: 'or',
+  withProvider: 'Sign in with {name}',
+  toSignIn: 'Sign in',
   sendCode: 'Send a code',
+  sendCodeAgain: 'Send another code',
   codeSentTitle: 'Look into your mailbox',
   codeSent: 'If this address has an account, a letter with a code and a link is on its way.',
   codeField: 'Code from the letter',
-  linkTitle: 'Sign in',
-  linkText: 'Press the button to sign in here, in this browser.',
+
+  signUp: 'Create the account',
+  signUpTitle: 'Create an account',
+  toSignUp: 'No account yet? Create one',
+  choosePassword: 'Password, at least 8 characters',
+  signUpLetterSent:
+    'A letter is on its way to this address. Open its link to confirm the address; then you can sign in.',
+
+  verifyTitle: 'Confirm your address',
+  verifyText: 'We have sent a letter with a code and a link to {email}.',
+  confirm: 'Confirm',
+  resend: 'Send a new letter',
+  resent:
+    'A new letter is on its way; the codes of earlier ones are no longer good. An address gets five letters an hour.',
+  later: 'Later, to your account',
+
   forgotTitle: 'Forgot your password?',
   forgotText: 'We send a letter with a link to set a new one.',
   sendLetter: 'Send the letter',
   letterSent: 'If this address has an account, a letter is on its way.',
+  resetTitle: 'Set a new password',
+  setPassword: 'Set the password',
+
   accountTitle: 'Your account',
   signedInAs: 'Signed in as {name}.',
-  notVerified: 'This address is not verified yet.',
+  notVerified: 'This address is not confirmed yet.',
+  toVerify: 'Enter the code of the letter',
   signOut: 'Sign out',
   signOutEverywhere: 'Sign out everywhere',
   sessionsTitle: 'Where you are signed in',
@@ -29,7 +53,11 @@ export const en = {
   unknownDevice: 'unknown device',
   lastUsed: 'last used {at}',
   end: 'Sign out there',
+  identitiesTitle: 'Accounts you sign in with',
+  unlink: 'Remove',
+  unlinked: 'The account is removed: nobody signs in here with it any more.',
   passwordTitle: 'Password',
+  noPassword: 'This account has no password.',
   currentPassword: 'Current password',
   newPassword: 'New password, at least 8 characters',
   changePassword: 'Change the password',
@@ -46,21 +74,74 @@ export const en = {
   deleteMismatch: 'Nothing was deleted: the word was another one.',
   deletedTitle: 'Your account is deleted',
   deletedText: 'You can close this page.',
+
+  /** Pages that links from letters open. */
+  links: {
+    verify: {
+      title: 'Confirm your address',
+      text: 'Press the button to confirm that this e-mail address is yours.',
+      button: 'Confirm',
+    },
+    emailChange: {
+      title: 'Change of your e-mail address',
+      text: 'Press the button to confirm the change that the letter speaks of.',
+      button: 'Confirm',
+    },
+    unsubscribe: {
+      title: 'Unsubscribe',
+      text: 'Press the button, and {address} gets no more mailings from this sender.',
+      button: 'Unsubscribe',
+    },
+  },
+  /** What the press of their button has come to. */
+  outcomes: {
+    verified: { title: 'Your address is confirmed', text: 'You can close this page.' },
+    passwordSet: { title: 'Your password is set', text: 'You can sign in with it now.' },
+    emailChanged: { title: 'Your address has changed', text: 'You can close this page.' },
+    emailHalfChanged: {
+      title: 'Thank you',
+      text: 'The other address has to confirm too: there is a letter in that mailbox. You can close this page.',
+    },
+    unsubscribed: { title: 'You are unsubscribed', text: 'You can close this page.' },
+  },
+
+  faultTitle: 'That did not work',
+  otherFault: 'That did not work. Try again in a moment.',
+  /** By the code of the error; by code and field where there is more to say. */
   faults: {
     'auth.invalid_credentials': 'Name or password is wrong.',
+    'auth.busy': 'Very many people sign in just now. Try again in a moment.',
+    'auth.second_factor_required': 'This account has a second factor, which these pages do not ask for yet.',
     'challenges.code_invalid': 'The code is wrong.',
     'challenges.code_expired': 'The code was used or replaced, or its time is over. Ask for a new one.',
     'challenges.too_many_tries': 'Too many wrong codes. Ask for a new one, or try again later.',
     'challenges.link_expired': 'The link was used or replaced, or its time is over.',
     'challenges.link_invalid': 'The link is not whole. Open the newest letter.',
-    'limits.source': 'Too many tries from here. Try again in {seconds} seconds.',
-    'limits.account': 'Too many tries. Try again in {seconds} seconds.',
-    'limits.system': 'Too many tries. Try again in {seconds} seconds.',
-    'auth.busy': 'Very many people sign in just now. Try again in a moment.',
-    'users.common_password': 'This password is too well known. Choose another.',
+    'emails.unsubscribe_link_invalid': 'The link is not whole. Use it as it stands in the letter.',
+    'http.foreign_form': 'This form was sent by another site. Open the page here and send it again.',
     'http.invalid_request': 'Something is missing, or not as it has to be.',
-  } as Record<string, string>,
-  otherFault: 'That did not work. Try again in a moment.',
+    'http.invalid_request.email': 'This is no e-mail address.',
+    'http.invalid_request.password': 'A password has 8 characters at least.',
+    'http.invalid_request.new_password': 'A password has 8 characters at least.',
+    'identities.answer_invalid':
+      'What the other side says of you cannot be trusted. Try again, or sign in another way.',
+    'identities.email_unverified':
+      'The other side does not say that your e-mail address is confirmed, so it cannot sign you in here.',
+    'identities.last_way_in':
+      'Without this account you could not sign in any more. Set a password first, or confirm your address.',
+    'identities.not_found': 'This account was removed already.',
+    'identities.provider_unavailable': 'The other side cannot be reached. Try again in a moment.',
+    'identities.sign_in_invalid': 'This attempt was begun elsewhere, or too long ago. Begin again.',
+    'identities.sign_in_refused': 'The other side did not let you in.',
+    'identities.unknown_provider': 'This way to sign in does not exist here.',
+    'limits.account': 'Too many tries. Try again in {seconds} seconds.',
+    'limits.source': 'Too many tries from here. Try again in {seconds} seconds.',
+    'limits.system': 'Too many tries. Try again in {seconds} seconds.',
+    'tenants.unknown': 'The place that this page belongs to does not exist.',
+    'users.already_registered': 'This address has an account already. Sign in, or set a new password.',
+    'users.common_password': 'This password is too well known. Choose another.',
+    'users.registration_closed': 'Nobody registers here by themselves. Ask whoever runs this service for an account.',
+  },
 };
 
 export type Texts = typeof en;

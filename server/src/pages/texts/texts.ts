@@ -16,6 +16,18 @@ export function fill(text: string, values: Record<string, string | number>): str
   return text.replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ''));
 }
 
+/** What an error says, in words about the field at fault where there are any. */
 export function faultText(texts: Texts, { code, details }: PosternError): string {
-  return fill(texts.faults[code] ?? texts.otherFault, { seconds: details.retryAfterSeconds ?? 0 });
+  const path = details.errors?.[0]?.path;
+  const text = (path !== undefined && named(texts, `${code}.${path}`)) || faultOf(texts, code);
+  return fill(text, { seconds: Math.ceil(details.retryAfterSeconds ?? 0) });
+}
+
+/** @param code may come from anywhere: nothing of it is shown */
+export function faultOf(texts: Texts, code: string): string {
+  return named(texts, code) ?? texts.otherFault;
+}
+
+function named({ faults }: Texts, code: string): string | undefined {
+  return Object.hasOwn(faults, code) ? faults[code as keyof typeof faults] : undefined;
 }
