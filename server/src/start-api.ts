@@ -45,6 +45,7 @@ import { oauthRoutes } from './oauth/routes.ts';
 import { accountRoutes } from './pages/account.ts';
 import { forgotRoutes } from './pages/forgot.ts';
 import { linkPages } from './pages/link-pages.ts';
+import { secondFactorPageRoutes } from './pages/second-factor.ts';
 import { signInRoutes } from './pages/sign-in.ts';
 import { signInByLetterRoutes } from './pages/sign-in-by-letter.ts';
 import { signUpRoutes } from './pages/sign-up.ts';
@@ -118,6 +119,7 @@ export async function startApi(parts: ApiParts): Promise<string> {
       forgotRoutes(world),
       signUpRoutes(world),
       verifyPageRoutes(world),
+      secondFactorPageRoutes(world),
       accountRoutes(world),
       identityRoutes(world),
       oauthRoutes(world),

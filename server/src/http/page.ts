@@ -85,5 +85,8 @@ button:focus-visible, a:focus-visible, input:focus-visible { outline: 3px solid 
 .bad { color: var(--bad); }
 .bad:is(p) { padding: .6rem .75rem; border: 1px solid var(--bad); border-radius: 6px; }
 button.quiet { padding: .35rem .7rem; border: 1px solid var(--line); background: none; color: var(--ink); font-weight: 400; }
+ul.codes { columns: 2; padding-left: 1.2rem; }
+.qr { max-width: 14rem; margin: 1rem 0; padding: .75rem; background: #fff; border-radius: 6px; }
+.qr svg { display: block; width: 100%; height: auto; }
 button.quiet.bad { color: var(--bad); }
 `;

@@ -7,7 +7,7 @@ import { callerOf, type Needs } from '../http/caller.ts';
 import { readCookie, setCookie } from '../http/cookies.ts';
 import type { LinkPages } from '../http/link-pages.ts';
 import type { Routes } from '../http/server.ts';
-import { type BrowserWorld, openBrowserSession, setSessionCookie } from '../sessions/browser-session.ts';
+import { type BrowserWorld, enter, openBrowserSession } from '../sessions/browser-session.ts';
 import { orRefusal, unlessFactorOwed } from '../sessions/sign-in.ts';
 import { TenantHeaders } from '../tenants/schemas.ts';
 import { namedTenant, type TenantDirectory } from '../tenants/tenants.ts';
@@ -147,15 +147,17 @@ async function finish(
     const { user, announce } = await findOrMakeUser(world, tx, { tenantId, account, ip: origin.ip });
     if (redirectTo === accountPage) {
       const opening = { user, tenant, origin, methods: ['fed'] } as const;
-      return { announce, cookie: await unlessFactorOwed(world, tx, opening, () => openBrowserSession(world, tx, opening)) };
+      return {
+        announce,
+        cookie: await unlessFactorOwed(world, tx, opening, () => openBrowserSession(world, tx, opening)),
+      };
     }
     if (redirectTo !== undefined) return { user, announce, code: await makeSignInCode(world, tx, user.id) };
     return { user, announce, opened: await world.openOutsideSession(tx, { user, tenant, origin }) };
   });
   done.announce();
   if ('cookie' in done) {
-    setSessionCookie(world, reply, orRefusal(done.cookie ?? ''));
-    return reply.redirect(accountPage, 302);
+    return reply.redirect(enter(world, reply, done.cookie ?? '', accountPage), 302);
   }
   if ('code' in done) return reply.redirect(withParameter(redirectTo ?? '', 'code', done.code ?? ''), 302);
   return reply.send({ token: orRefusal(done.opened), user: presentUser(done.user, tenant.slug) });

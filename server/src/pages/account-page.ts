@@ -2,9 +2,12 @@
 import { type Html, html } from '../http/page.ts';
 import type { Identity } from '../identities/identity.ts';
 import type { Providers } from '../identities/providers.ts';
+import type { SecondFactor } from '../second-factors/second-factor.ts';
 import type { SessionSummary } from '../sessions/store.ts';
 import type { User } from '../users/user.ts';
 import { deviceOf } from './device.ts';
+import { passkeysScriptPath } from './passkey-form.ts';
+import { factorsPart } from './second-factors.ts';
 import { field, hidden, type Page } from './show.ts';
 import type { Texts } from './texts/en.ts';
 import { fill } from './texts/texts.ts';
@@ -16,19 +19,23 @@ interface Account {
   sessionId: string;
   identities: Identity[];
   providers: Providers;
+  factors: SecondFactor[];
+  codesLeft: number;
   note: Html | undefined;
 }
 
 export function accountPage(texts: Texts, account: Account): Page {
-  const { user, note } = account;
+  const { user, factors, codesLeft, note } = account;
   return {
     title: texts.accountTitle,
+    script: passkeysScriptPath,
     body: html`<h1>${texts.accountTitle}</h1>${note}
 ${greeting(texts, user)}
 <form method="post" action="/account/sign-out"><button type="submit">${texts.signOut}</button></form>
 ${sessionsPart(texts, account)}
 ${identitiesPart(texts, account)}
 ${passwordPart(texts, user)}
+${factorsPart(texts, factors, codesLeft)}
 <h2>${texts.dataTitle}</h2>
 <p><a href="/account/export">${texts.exportData}</a></p>
 <form method="post" action="/account/delete">

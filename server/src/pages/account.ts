@@ -6,6 +6,7 @@ import type { Routes } from '../http/server.ts';
 import type { Providers } from '../identities/providers.ts';
 import { identitiesOf } from '../identities/store.ts';
 import { unlink } from '../identities/unlink.ts';
+import { factorsOf, recoveryCodesLeft } from '../second-factors/store.ts';
 import { type BrowserCaller, setSessionCookie } from '../sessions/browser-session.ts';
 import { deleteSession, logout } from '../sessions/logout.ts';
 import type { Revocations } from '../sessions/revocations.ts';
@@ -19,12 +20,24 @@ import { type ExportWorld, exportUser } from '../users/export-user.ts';
 import type { SettingPasswords } from '../users/register.ts';
 import { accountPage } from './account-page.ts';
 import { type OwnForm, showOwnPage, takeOwnForm } from './forms.ts';
+import { type FactorPagesWorld, factorPageRoutes } from './second-factors.ts';
 import { note, type Page, sendPage } from './show.ts';
+import { type StepUpPageWorld, stepUpPageRoutes } from './step-up.ts';
 import type { Texts } from './texts/en.ts';
 import { textsFor } from './texts/texts.ts';
 import type { PageWorld } from './world.ts';
 
-export interface AccountWorld extends PageWorld, ChangeWorld, DeleteWorld, ExportWorld, SettingPasswords {
+/** `/account` with a note above it. */
+export type AccountPage = (texts: Texts, note: Html | undefined, caller: BrowserCaller) => Promise<Page>;
+
+export interface AccountWorld
+  extends PageWorld,
+    FactorPagesWorld,
+    StepUpPageWorld,
+    ChangeWorld,
+    DeleteWorld,
+    ExportWorld,
+    SettingPasswords {
   db: PageWorld['db'];
   secrets: PageWorld['secrets'];
   publicUrl: string;
@@ -34,13 +47,15 @@ export interface AccountWorld extends PageWorld, ChangeWorld, DeleteWorld, Expor
 
 export function accountRoutes(world: AccountWorld): Routes {
   const userOf = ({ tenantId, id }: BrowserCaller) => findUser(world.db, tenantId, { id });
-  const pageOf = async (texts: Texts, caller: BrowserCaller, note?: Html): Promise<Page> =>
+  const pageOf: AccountPage = async (texts, note, caller) =>
     accountPage(texts, {
       user: await userOf(caller),
       sessions: await liveSessions(world.db, caller.id, { limit: 50 }),
       sessionId: caller.sessionId,
       identities: await identitiesOf(world.db, caller.id),
       providers: world.providers,
+      factors: await factorsOf(world.db, caller.id),
+      codesLeft: await recoveryCodesLeft(world.db, caller.id),
       note,
     });
   const say = async (
@@ -50,16 +65,18 @@ export function accountRoutes(world: AccountWorld): Routes {
     text: 'passwordChanged' | 'emailAsked' | 'unlinked',
   ) => {
     const texts = textsFor(request);
-    return sendPage(reply, texts, await pageOf(texts, caller, note('status', texts[text])));
+    return sendPage(reply, texts, await pageOf(texts, note('status', texts[text]), caller));
   };
 
   return (app) => {
+    factorPageRoutes(world, pageOf)(app);
+    stepUpPageRoutes(world)(app);
     const take = <const Name extends string>(form: Omit<OwnForm<Name>, 'again'>) =>
-      takeOwnForm(app, world, { ...form, again: (texts, note, caller) => pageOf(texts, caller, note) });
+      takeOwnForm(app, world, { ...form, again: pageOf });
 
     showOwnPage(app, world, { path: '/account', summary: 'The account' }, async (request, reply, caller) => {
       const texts = textsFor(request);
-      return sendPage(reply, texts, await pageOf(texts, caller));
+      return sendPage(reply, texts, await pageOf(texts, undefined, caller));
     });
 
     showOwnPage(
@@ -138,7 +155,7 @@ export function accountRoutes(world: AccountWorld): Routes {
       act: async (request, reply, caller, { word }) => {
         const texts = textsFor(request);
         if (word.trim().toLowerCase() !== texts.deleteWord) {
-          const page = await pageOf(texts, caller, note('alert', texts.deleteMismatch));
+          const page = await pageOf(texts, note('alert', texts.deleteMismatch), caller);
           return sendPage(reply, texts, { status: 400, ...page });
         }
         await deleteUser(world, await userOf(caller), caller.name);

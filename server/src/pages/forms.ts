@@ -1,6 +1,7 @@
 /** The routes of pages: one that shows a form, one that takes it and shows it again where something is wrong. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
+import { PosternError } from '../errors.ts';
 import type { Html } from '../http/page.ts';
 import type { App } from '../http/server.ts';
 import { type BrowserCaller, browserCaller } from '../sessions/browser-session.ts';
@@ -10,6 +11,8 @@ import { textsFor } from './texts/texts.ts';
 import { ownFormsOnly, type PageWorld } from './world.ts';
 
 const Text = Type.String({ maxLength: 1024 });
+/** What a passkey answers. */
+const Answer = Type.String({ maxLength: 65_536 });
 const Server = Type.Optional(Type.String({ maxLength: 63, description: 'The tenant' }));
 const Query = Type.Object({ server: Server, error: Type.Optional(Text) }, { additionalProperties: false });
 const tags = ['Pages'];
@@ -17,15 +20,19 @@ const tags = ['Pages'];
 export interface Shown {
   path: string;
   summary: string;
-  page: (texts: Texts, query: { server?: string; error?: string }) => Page & { status?: number };
+  page: (
+    texts: Texts,
+    query: { server?: string; error?: string },
+    request: FastifyRequest,
+  ) => (Page & { status?: number }) | Promise<Page>;
 }
 
 /** A page that is the same for everybody. */
 export function showPage(app: App, { path, summary, page }: Shown): void {
   const schema = { tags, summary, produces: ['text/html'], querystring: Query };
-  app.get(path, { errorHandler: showFault, schema }, (request, reply) => {
+  app.get(path, { errorHandler: showFault, schema }, async (request, reply) => {
     const texts = textsFor(request);
-    return sendPage(reply, texts, page(texts, request.query));
+    return sendPage(reply, texts, await page(texts, request.query, request));
   });
 }
 
@@ -38,7 +45,7 @@ export interface Form<Name extends string> {
   /** Does what the form is for, and answers. */
   act: (request: FastifyRequest, reply: FastifyReply, fields: Fields<Name>) => Promise<unknown>;
   /** The page that holds the form, with a note of what is wrong. */
-  again: (texts: Texts, note: Html, fields: Fields<Name>) => Page;
+  again: (texts: Texts, note: Html, fields: Fields<Name>, request: FastifyRequest) => Page | Promise<Page>;
 }
 
 export function takeForm<const Name extends string>(app: App, world: PageWorld, form: Form<Name>): void {
@@ -49,7 +56,7 @@ export function takeForm<const Name extends string>(app: App, world: PageWorld, 
     } catch (error) {
       const texts = textsFor(request);
       const { status, note } = noteOf(texts, reply, error);
-      return sendPage(reply, texts, { status, ...form.again(texts, note, fields) });
+      return sendPage(reply, texts, { status, ...(await form.again(texts, note, fields, request)) });
     }
   });
 }
@@ -76,6 +83,9 @@ export interface OwnForm<Name extends string> {
   again: (texts: Texts, note: Html, caller: BrowserCaller) => Promise<Page>;
 }
 
+/** Where whoever is signed in shows again that it is them. */
+export const stepUpPath = '/account/step-up';
+
 /** The same for whoever is signed in. */
 export function takeOwnForm<const Name extends string>(app: App, world: PageWorld, form: OwnForm<Name>): void {
   addForm(app, world, form, async (request, reply) => {
@@ -84,6 +94,8 @@ export function takeOwnForm<const Name extends string>(app: App, world: PageWorl
     try {
       return await form.act(request, reply, caller, request.body as Fields<Name>);
     } catch (error) {
+      if (error instanceof PosternError && error.code === 'auth.step_up_required')
+        return reply.redirect(stepUpPath, 303);
       const texts = textsFor(request);
       const { status, note } = noteOf(texts, reply, error);
       return sendPage(reply, texts, { status, ...(await form.again(texts, note, caller)) });
@@ -97,7 +109,7 @@ function addForm(
   { path, summary, fields }: { path: string; summary: string; fields: readonly string[] },
   handler: (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>,
 ): void {
-  const properties = Object.fromEntries(fields.map((name) => [name, Text]));
+  const properties = Object.fromEntries(fields.map((name) => [name, name === 'response' ? Answer : Text]));
   const schema = {
     tags,
     summary,

@@ -10,16 +10,29 @@ import { faultText, textsFor } from './texts/texts.ts';
 export interface Page {
   title: string;
   body: Html;
+  /** Path of a script of ours. */
+  script?: string;
 }
 
-export function sendPage(reply: FastifyReply, texts: Texts, { title, body, status = 200 }: Page & { status?: number }) {
+export function sendPage(
+  reply: FastifyReply,
+  texts: Texts,
+  { title, body, script, status = 200 }: Page & { status?: number },
+) {
   return (
     reply
       .code(status)
       .type('text/html')
       // Where a call answers programs as well, its response schema is the one of its JSON.
       .serializer((text: string) => text)
-      .send(page({ title, language: texts.language, body: html`<main class="narrow">${body}</main>` }))
+      .send(
+        page({
+          title,
+          language: texts.language,
+          ...(script && { script }),
+          body: html`<main class="narrow">${body}</main>`,
+        }),
+      )
   );
 }
 

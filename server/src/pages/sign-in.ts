@@ -6,6 +6,7 @@ import { findLogin, type LoginWorld } from '../sessions/login.ts';
 import { toLoginName } from '../users/check-password.ts';
 import { originOf } from '../users/user.ts';
 import { showPage, takeForm } from './forms.ts';
+import { passkeyForm, passkeysScriptPath } from './passkey-form.ts';
 import { providerLinks } from './providers.ts';
 import { field, hidden, note, type Page, within } from './show.ts';
 import type { Texts } from './texts/en.ts';
@@ -51,6 +52,7 @@ function signInPage(
 ): Page {
   return {
     title: texts.signInTitle,
+    script: passkeysScriptPath,
     body: html`<h1>${texts.signInTitle}</h1>${note}
 <form method="post" action="/sign-in">${hidden('server', server)}
 ${field({ name: 'email', label: texts.nameField, autocomplete: 'username', value: name, isFirst: !note })}
@@ -59,6 +61,7 @@ ${field({ name: 'password', label: texts.passwordField, type: 'password', autoco
 </form>
 <p><a href="${within(server, '/forgot')}">${texts.forgotPassword}</a></p>
 <p><a href="${within(server, '/sign-in/letter')}">${texts.byLetter}</a></p>
+${passkeyForm(texts, { does: 'get', action: '/sign-in/passkey', options: '/sign-in/passkey/options', step: 'alone', server, button: texts.byPasskey })}
 ${providerLinks(world, texts, server)}
 ${world.registration !== 'closed' && html`<p class="aside"><a href="${within(server, '/sign-up')}">${texts.toSignUp}</a></p>`}`,
   };

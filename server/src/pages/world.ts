@@ -4,11 +4,11 @@
  * the API calls. Its texts are one file per language.
  */
 import type { FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
-import { defineError } from '../errors.ts';
-import { type BrowserWorld, openBrowserSession, setSessionCookie } from '../sessions/browser-session.ts';
-import type { Login } from '../sessions/create-session.ts';
-import { orRefusal, type SecondFactorOwed, unlessFactorOwed } from '../sessions/sign-in.ts';
 import type { Queryable } from '../database/database.ts';
+import { defineError } from '../errors.ts';
+import { type BrowserWorld, enter, openBrowserSession } from '../sessions/browser-session.ts';
+import type { Login } from '../sessions/create-session.ts';
+import { type SecondFactorOwed, unlessFactorOwed } from '../sessions/sign-in.ts';
 import { namedTenant, type Tenant, type TenantDirectory } from '../tenants/tenants.ts';
 import { originOf } from '../users/user.ts';
 
@@ -35,21 +35,15 @@ export function tenantOf({ resolveTenant }: PageWorld, server: string | undefine
   return resolveTenant(namedTenant(undefined, server));
 }
 
-type Opened = string | SecondFactorOwed;
-
 /** Opens the session that a browser holds, unless a second factor is owed; what comes of it is for `letIn`. */
 export function openFor(world: PageWorld, request: FastifyRequest) {
-  return (tx: Queryable, login: Omit<Login, 'origin'>): Promise<Opened> => {
+  return (tx: Queryable, login: Omit<Login, 'origin'>): Promise<string | SecondFactorOwed> => {
     const opening = { ...login, origin: originOf(request) };
     return unlessFactorOwed(world, tx, opening, () => openBrowserSession(world, tx, opening));
   };
 }
 
-/**
- * The last step of every way in: the one place that knows what became of it.
- * @throws secondFactorRequired
- */
-export function letIn(world: PageWorld, reply: FastifyReply, opened: Opened, to = '/account') {
-  setSessionCookie(world, reply, orRefusal(opened));
-  return reply.redirect(to, 303);
+/** The last step of every way in. */
+export function letIn(world: PageWorld, reply: FastifyReply, opened: string | SecondFactorOwed, to = '/account') {
+  return reply.redirect(enter(world, reply, opened, to), 303);
 }

@@ -4,28 +4,44 @@ import { newId } from '../crypto/ids.ts';
 import type { Secrets } from '../crypto/secrets.ts';
 import type { Database } from '../database/database.ts';
 import type { Caller } from '../http/caller.ts';
+import type { User } from '../users/user.ts';
 import { type AddWorld, addFactor, requireRoom } from './add-factor.ts';
 import { factorNotFound, secondFactorInvalid } from './errors.ts';
-import { insertTotp, totpFactors, useStep } from './store.ts';
-import { makeTotpSecret, stepOf, type TotpSecret } from './totp.ts';
+import { findBegunTotp, insertTotp, useStep } from './store.ts';
+import { describeTotp, makeTotpSecret, stepOf, type TotpSecret } from './totp.ts';
+
+type World = { db: Database; secrets: Secrets; publicUrl: string };
+
+/** An app that is being set up. */
+export type BegunTotp = TotpSecret & { id: string };
 
 /**
  * Begins: the app is told the secret. It counts for nothing until it is confirmed.
  * @throws stepUpRequired, addressUnproven, tooManyFactors
  */
-export async function beginTotp(
-  { db, secrets, publicUrl }: { db: Database; secrets: Secrets; publicUrl: string },
-  caller: Caller,
-  name: string,
-): Promise<Omit<TotpSecret, 'bytes'> & { id: string }> {
+export async function beginTotp(world: World, caller: Caller, name: string): Promise<BegunTotp> {
+  const { db, secrets } = world;
   return db.begin(async (tx) => {
     const user = await requireRoom(tx, caller);
-    const account = user.email ?? user.username ?? user.id;
-    const { bytes, text, uri } = makeTotpSecret({ issuer: new URL(publicUrl).hostname, account });
     const id = newId();
+    const bytes = makeTotpSecret();
     await insertTotp(tx, { id, userId: user.id, name, secret: secrets.seal('totp-secret', bytes) });
-    return { id, text, uri };
+    return { id, ...describe(world, user, bytes) };
   });
+}
+
+/**
+ * What was begun, to be shown once more.
+ * @throws factorNotFound
+ */
+export async function begunTotp(world: World, user: User): Promise<BegunTotp> {
+  const begun = await findBegunTotp(world.db, user.id);
+  if (!begun) throw factorNotFound({ detail: 'No app was begun with, or more than an hour ago.' });
+  return { id: begun.id, ...describe(world, user, world.secrets.open('totp-secret', begun.secret)) };
+}
+
+function describe({ publicUrl }: World, { id, email, username }: User, bytes: Uint8Array): TotpSecret {
+  return describeTotp(bytes, { issuer: new URL(publicUrl).hostname, account: email ?? username ?? id });
 }
 
 /**
@@ -40,8 +56,8 @@ export async function confirmTotp(
 ): Promise<{ recoveryCodes: string[] | undefined }> {
   const done = await world.db.begin(async (tx) => {
     const user = await requireRoom(tx, caller);
-    const [begun] = await totpFactors(tx, user.id, id);
-    if (!begun)
+    const begun = await findBegunTotp(tx, user.id);
+    if (begun?.id !== id)
       throw factorNotFound({ detail: 'It was not begun, or more than an hour ago, or is confirmed already.' });
     const step = stepOf(code.replaceAll(' ', ''), world.secrets.open('totp-secret', begun.secret), begun.now);
     if (step === undefined || !(await useStep(tx, id, step))) {

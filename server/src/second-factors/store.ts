@@ -64,13 +64,20 @@ export interface TotpFactor {
   now: number;
 }
 
-/** A user's devices that count; or the one of that id which is being set up. */
-export async function totpFactors(db: Queryable, userId: string, begun?: string): Promise<TotpFactor[]> {
+/** A user's devices that count. */
+export async function totpFactors(db: Queryable, userId: string): Promise<TotpFactor[]> {
   return db<TotpFactor[]>`
     SELECT id, secret, extract(epoch FROM now())::float * 1000 AS now
     FROM second_factors
-    WHERE user_id = ${userId} AND kind = 'totp'
-      AND ${begun === undefined ? db`confirmed_at IS NOT NULL` : db`confirmed_at IS NULL AND id = ${begun}`}`;
+    WHERE user_id = ${userId} AND kind = 'totp' AND confirmed_at IS NOT NULL`;
+}
+
+/** The device that a user is setting up: there is one at most. */
+export async function findBegunTotp(db: Queryable, userId: string): Promise<TotpFactor | undefined> {
+  const [row] = await db<TotpFactor[]>`
+    SELECT id, secret, extract(epoch FROM now())::float * 1000 AS now
+    FROM second_factors WHERE user_id = ${userId} AND kind = 'totp' AND confirmed_at IS NULL`;
+  return row;
 }
 
 /** Uses up a time step and all before it; false where it was used already. Confirms what was being set up. */

@@ -7,19 +7,22 @@ const periodSeconds = 30;
 const window = 1;
 
 export interface TotpSecret {
-  /** To be sealed. */
-  bytes: Buffer;
   /** Base32, to be typed in by hand. */
   text: string;
   /** `otpauth:` URI, to be shown as a QR code. */
   uri: string;
 }
 
+/** To be sealed. */
+export function makeTotpSecret(): Buffer {
+  return Buffer.from(new Secret({ size: 20 }).bytes);
+}
+
 /** @param account what the app shows beside `issuer`: an e-mail address, say */
-export function makeTotpSecret({ issuer, account }: { issuer: string; account: string }): TotpSecret {
-  const secret = new Secret({ size: 20 });
+export function describeTotp(bytes: Uint8Array, { issuer, account }: { issuer: string; account: string }): TotpSecret {
+  const secret = new Secret({ buffer: Uint8Array.from(bytes).buffer });
   const totp = new TOTP({ issuer, label: account, secret, digits: 6, period: periodSeconds, algorithm: 'SHA1' });
-  return { bytes: Buffer.from(secret.bytes), text: secret.base32, uri: totp.toString() };
+  return { text: secret.base32, uri: totp.toString() };
 }
 
 /**

@@ -11,6 +11,7 @@ import { readCookie, setCookie } from '../http/cookies.ts';
 import { levelOf } from '../second-factors/second-factor.ts';
 import { type Login, makeSession } from './create-session.ts';
 import type { SessionTimes } from './session.ts';
+import { SecondFactorOwed, signInSeconds } from './sign-in.ts';
 import { touchSession } from './store.ts';
 
 export interface BrowserWorld extends SessionTimes {
@@ -23,6 +24,7 @@ export interface BrowserWorld extends SessionTimes {
 export type BrowserCaller = Caller & { sessionId: string };
 
 const name = 'session';
+const owedName = 'second-factor';
 
 /** @param value empty to sign the browser out */
 export function setSessionCookie(
@@ -41,6 +43,25 @@ export function setSessionCookie(
 export async function openBrowserSession(world: BrowserWorld, tx: Queryable, login: Login): Promise<string> {
   const { id } = await makeSession(world, tx, login);
   return `${id}.${world.secrets.hmac('browser-session', id).toString('base64url')}`;
+}
+
+/**
+ * What became of a way in: a cookie for the session, or one for the sign-in that owes a second factor.
+ * @param to where the session leads
+ * @returns where the browser goes
+ */
+export function enter(world: BrowserWorld, reply: FastifyReply, opened: string | SecondFactorOwed, to: string): string {
+  const isOwed = opened instanceof SecondFactorOwed;
+  const isHttps = world.publicUrl.startsWith('https:');
+  setCookie(reply, owedName, isOwed ? opened.signInToken : '', { seconds: signInSeconds, isHttps });
+  if (isOwed) return '/sign-in/second-factor';
+  setSessionCookie(world, reply, opened);
+  return to;
+}
+
+/** The token of the sign-in that owes a second factor. */
+export function owedToken({ publicUrl }: Pick<BrowserWorld, 'publicUrl'>, request: FastifyRequest): string | undefined {
+  return readCookie(request, owedName, publicUrl.startsWith('https:'));
 }
 
 /** Who the cookie of a request stands for, or nobody. */

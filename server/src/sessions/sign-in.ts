@@ -9,7 +9,7 @@ import type { Login } from './create-session.ts';
 import { secondFactorRequired, signInOver } from './errors.ts';
 import { findSignIn, insertSignIn, type SignIn } from './sign-in-store.ts';
 
-const signInSeconds = 600;
+export const signInSeconds = 600;
 
 /** The first factor was right, and a second is owed. */
 export class SecondFactorOwed {
