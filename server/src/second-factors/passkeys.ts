@@ -34,6 +34,8 @@ export interface PasskeySettings {
 }
 
 const ceremonySeconds = 300;
+/** EdDSA, ES256 and RS256 (COSE): what authenticators have. The library's own list tries out what Node calls experimental. */
+const algorithms = [-8, -7, -257];
 
 /** What a page hands to the browser, and gives back with its answer. */
 export interface Asked<Options> {
@@ -65,6 +67,7 @@ export async function askForNewPasskey(
     challenge: Uint8Array.from(challenge),
     timeout: ceremonySeconds * 1000,
     attestationType: 'none',
+    supportedAlgorithmIDs: algorithms,
     excludeCredentials: known.map(toDescriptor),
     authenticatorSelection: { residentKey: 'preferred', userVerification: 'preferred' },
   });
@@ -91,6 +94,7 @@ export async function addPasskey(
       expectedOrigin: originsOf(world),
       expectedRPID: rpIdOf(world),
       requireUserVerification: false,
+      supportedAlgorithmIDs: algorithms,
     }),
   );
   if (!registrationInfo) throw passkeyInvalid();
