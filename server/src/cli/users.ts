@@ -1,13 +1,16 @@
 import { text as readAll } from 'node:stream/consumers';
+import type { Config } from '../config.ts';
 import { makePasswordHasher } from '../crypto/passwords.ts';
+import type { Database, Queryable } from '../database/database.ts';
 import { anonymizeEmails } from '../emails/anonymize.ts';
 import { endSessions } from '../sessions/logout.ts';
 import { revocationSeconds } from '../sessions/revocations.ts';
 import { insertRevocations } from '../sessions/store.ts';
 import { createUser, findUser, listUsers } from '../users/create-user.ts';
-import { deleteUser } from '../users/delete-user.ts';
+import { deleteUser, type EndSessions } from '../users/delete-user.ts';
+import { disableUser, enableUser } from '../users/disable-user.ts';
 import { makePasswordPolicy } from '../users/password-policy.ts';
-import { presentUser } from '../users/user.ts';
+import { presentUser, type User } from '../users/user.ts';
 import { asTable, type Command, type Input, tenantOf, textOption, UsageError, withDatabase } from './command.ts';
 import { importCommand } from './import-users.ts';
 
@@ -88,18 +91,32 @@ export const userCommands: Command[] = [
     options: { tenant },
     run: (input) =>
       withDatabase(async ({ db, config }) => {
-        const { id: tenantId } = await tenantOf(input, db);
-        const named = input.positionals[0] ?? '';
-        const user = await findUser(db, tenantId, named.includes('@') ? { email: named } : { id: checkUuid(named) });
-        const seconds = revocationSeconds(config.accessTokenSeconds);
-        const revocations = {
-          revoke: async (...[tx, subjects]: Parameters<Parameters<typeof endSessions>[0]['revocations']['revoke']>) => {
-            await insertRevocations(tx, subjects, seconds);
-            return () => {};
-          },
-        };
-        await deleteUser({ db, anonymizeEmails, endSessions: (tx, id) => endSessions({ revocations }, tx, id) }, user);
+        const user = await namedUser(input, db);
+        await deleteUser({ db, anonymizeEmails, endSessions: endSessionsBy(config) }, user);
         input.print({ uuid: user.id, deleted: true }, `Deleted the user ${user.id}.`);
+      }),
+  },
+  {
+    name: 'users disable',
+    positionals: 'UUID|EMAIL',
+    summary:
+      'Keep a user out: sessions, codes and links end within a second, and mail of theirs that waits is canceled.',
+    options: { tenant },
+    run: (input) =>
+      withDatabase(async ({ db, config }) => {
+        const user = await disableUser({ db, endSessions: endSessionsBy(config) }, await namedUser(input, db));
+        input.print({ uuid: user.id, disabled_at: user.disabledAt }, `Disabled the user ${user.id}.`);
+      }),
+  },
+  {
+    name: 'users enable',
+    positionals: 'UUID|EMAIL',
+    summary: 'Let a disabled user in again.',
+    options: { tenant },
+    run: (input) =>
+      withDatabase(async ({ db }) => {
+        const user = await enableUser({ db }, await namedUser(input, db));
+        input.print({ uuid: user.id, disabled_at: user.disabledAt }, `Enabled the user ${user.id}.`);
       }),
   },
 ];
@@ -107,6 +124,21 @@ export const userCommands: Command[] = [
 async function givenPassword(input: Input): Promise<string | undefined> {
   if (input.options['password-stdin'] !== true) return textOption(input, 'password');
   return (await readAll(process.stdin)).replace(/\r?\n$/, '');
+}
+
+async function namedUser(input: Input, db: Database): Promise<User> {
+  const { id: tenantId } = await tenantOf(input, db);
+  const named = input.positionals[0] ?? '';
+  return findUser(db, tenantId, named.includes('@') ? { email: named } : { id: checkUuid(named) });
+}
+
+/** Nodes that run beside this command hear of it by the table. */
+function endSessionsBy({ accessTokenSeconds }: Config): EndSessions {
+  const revoke = async (tx: Queryable, subjects: readonly string[]) => {
+    await insertRevocations(tx, subjects, revocationSeconds(accessTokenSeconds));
+    return () => {};
+  };
+  return (tx, userId, except) => endSessions({ revocations: { revoke } }, tx, userId, except);
 }
 
 function checkUuid(text: string): string {

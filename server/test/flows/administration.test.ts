@@ -81,6 +81,28 @@ describe('administrators', () => {
     assert.equal(letters.length, 2, 'while disabled no letter was written');
   });
 
+  it('do the same by the command line, by address or by UUID, in one tenant only', async () => {
+    const { email, uuid, token } = await person();
+    const disabled = await postern.cli('users', 'disable', email.toUpperCase(), '--json');
+    assert.equal(disabled.code, 0, disabled.stderr);
+    assert.equal(JSON.parse(disabled.stdout).uuid, uuid);
+    assert.match(JSON.parse(disabled.stdout).disabled_at, /^\d{4}-/);
+    await waitFor(async () => (await other.call('GET', '/auth/me', { token: token.access_token })).status === 401, {
+      what: 'the other node to know',
+      seconds: 2,
+    });
+    assert.equal((await login(email)).status, 401);
+
+    const enabled = await postern.cli('users', 'enable', uuid);
+    assert.deepEqual([enabled.code, enabled.stdout.trim()], [0, `Enabled the user ${uuid}.`]);
+    assert.equal((await login(email)).status, 200);
+
+    await postern.cli('tenants', 'create', 'neighbours');
+    const foreign = await postern.cli('users', 'disable', uuid, '--tenant', 'neighbours');
+    assert.deepEqual([foreign.code, foreign.stdout], [1, '']);
+    assert.equal((await login(email)).status, 200);
+  });
+
   it('cancel with it what mail of theirs waits', async () => {
     const { uuid, token } = await person();
     const json = {

@@ -51,6 +51,8 @@ describe('the command line', () => {
       ['clients', 'delete', 'one', 'two'],
       ['users', 'delete', 'a@one.example', 'b@one.example'],
       ['tenants', 'create', 'a', 'b'],
+      ['users', 'disable'],
+      ['users', 'enable', 'a@one.example', 'b@one.example'],
       ['users', 'list', 'extra'],
       ['users', 'create'],
     ];
