@@ -6,6 +6,7 @@ import { createPartitions } from './database/migrate.ts';
 import { foldCounters } from './emails/counters.ts';
 import { purgeIdempotencyKeys } from './http/idempotency.ts';
 import { purgeSignIns } from './identities/store.ts';
+import { purgeInvitations } from './invitations/store.ts';
 import { purgeLimits } from './limits/postgres.ts';
 import { purgeSecondFactors } from './second-factors/store.ts';
 import { purgeSignInsBegun } from './sessions/sign-in-store.ts';
@@ -18,6 +19,7 @@ const tasks = [
   createPartitions,
   purgeChallenges,
   purgeEmailChanges,
+  purgeInvitations,
   purgeSessions,
   purgeSignInsBegun,
   purgeSecondFactors,

@@ -38,6 +38,7 @@ import { makeProviders } from './identities/providers.ts';
 import { identityRoutes } from './identities/routes.ts';
 import { inboxRoutes } from './inbox/routes.ts';
 import type { Inbox } from './inbox/smtp.ts';
+import { invitationRoutes } from './invitations/routes.ts';
 import { type LimitStore, openLimits } from './limits/limits.ts';
 import { postgresLimits } from './limits/postgres.ts';
 import { bootstrapClient } from './oauth/manage-clients.ts';
@@ -112,6 +113,7 @@ export async function startApi(parts: ApiParts): Promise<string> {
         gauges: [queueGauge(db), webhookGauge(db)],
       }),
       userRoutes(world),
+      invitationRoutes(world),
       sessionRoutes(world),
       secondFactorRoutes(world),
       signInRoutes(world),

@@ -11,6 +11,7 @@ const src = fileURLToPath(new URL('../src', import.meta.url));
 const features: Record<string, string[]> = {
   pages: ['identities', 'sessions', 'second-factors', 'users', 'challenges', 'templates', 'tenants'],
   identities: ['sessions', 'users', 'challenges', 'tenants', 'audit'],
+  invitations: ['users', 'challenges', 'templates', 'tenants', 'audit'],
   oauth: ['sessions', 'users', 'challenges', 'emails', 'tenants', 'audit'],
   sessions: ['second-factors', 'users', 'challenges', 'emails', 'templates', 'tenants', 'audit'],
   'second-factors': ['users', 'audit'],

@@ -10,6 +10,10 @@ import { isWebhookEvent, webhookEvents } from '../webhooks/events.ts';
 export type AuditType =
   | 'user.registered'
   | 'user.imported'
+  | 'user.invited'
+  | 'user.invitation_resent'
+  | 'user.invitation_revoked'
+  | 'user.invitation_accepted'
   | 'user.logged_in'
   | 'user.logged_out'
   | 'user.verified'
@@ -76,9 +80,9 @@ export function auditRecord(db: Queryable, event: AuditEvent, from = db``) {
   return isWebhookEvent(event.type) ? db`${record}, ${db.unsafe(webhookEvents(recordedEvent(event)))}` : record;
 }
 
-/** Of a user's event endpoints get no detail: it may say from where, or name a session. */
+/** Of a user's event endpoints get no detail: it may say from where, or name a session. Who is invited is no user yet. */
 function recordedEvent({ type }: AuditEvent): string {
-  const data = type.startsWith('user.') ? 'NULL::jsonb' : 'data';
+  const data = type.startsWith('user.') && type !== 'user.invited' ? 'NULL::jsonb' : 'data';
   return `SELECT tenant_id, type, at, NULL::uuid AS email_id, NULL::text AS recipient, user_id, ${data} AS data
           FROM audit_record`;
 }

@@ -14,7 +14,9 @@ export type Purpose =
   | 'log_in'
   /** That the owner of the present address, or of the one it is to become, agrees to the change. */
   | 'change_email_old'
-  | 'change_email_new';
+  | 'change_email_new'
+  /** Of nobody's: the account is made by accepting. */
+  | 'accept_invitation';
 
 /** Code tries per challenge. */
 export const maxTries = 3;

@@ -14,4 +14,10 @@ export const challengeSettings = {
     max: 2_592_000,
     help: 'How long the link in the same letter is good for.',
   }),
+  invitationSeconds: integer('INVITATION_SECONDS', {
+    default: 604_800,
+    min: 1,
+    max: 2_592_000,
+    help: 'How long the link of an invitation is good for.',
+  }),
 };

@@ -51,34 +51,53 @@ export function oldAddressLetter(
   });
 }
 
-async function challengeLetter(
-  { mailFrom, publicUrl, verifyCodeSeconds, verifyLinkSeconds, writeLetter, languages = [] }: LetterSettings,
+/** To somebody who is to have an account. There is no code in it: it is good for days. */
+export async function invitationLetter(
+  world: LetterSettings,
   tx: Queryable,
-  { tenantId, userId, address }: Addressee,
+  to: Omit<Addressee, 'userId'>,
+  { token, linkExpiresAt }: IssuedChallenge,
+): Promise<NewEmail> {
+  const link = `${world.publicUrl}/auth/invitation?token=${token}`;
+  const variables = { link, link_seconds: world.verifyLinkSeconds };
+  return written(world, tx, to, { name: 'postern.invitation', variables, expiresAt: linkExpiresAt });
+}
+
+async function challengeLetter(
+  world: LetterSettings,
+  tx: Queryable,
+  to: Addressee,
   { code, token, linkExpiresAt }: IssuedChallenge,
   { name, path, variables }: { name: OwnLetterName; path: string; variables?: Record<string, string> },
 ): Promise<NewEmail> {
-  const written = await writeLetter(tx, {
-    tenantId,
+  return written(world, tx, to, {
     name,
-    languages,
     variables: {
       code,
-      link: `${publicUrl}${path}?token=${token}`,
-      code_seconds: verifyCodeSeconds,
-      link_seconds: verifyLinkSeconds,
-      host: new URL(publicUrl).hostname,
-      email: address,
+      link: `${world.publicUrl}${path}?token=${token}`,
+      code_seconds: world.verifyCodeSeconds,
+      link_seconds: world.verifyLinkSeconds,
       ...variables,
     },
+    expiresAt: linkExpiresAt,
   });
+}
+
+async function written(
+  { mailFrom, publicUrl, writeLetter, languages = [] }: LetterSettings,
+  tx: Queryable,
+  { tenantId, userId, address }: Omit<Addressee, 'userId'> & { userId?: string },
+  letter: { name: OwnLetterName; variables: Record<string, string | number>; expiresAt: Date },
+): Promise<NewEmail> {
+  const { name, expiresAt } = letter;
+  const variables = { ...letter.variables, host: new URL(publicUrl).hostname, email: address };
   return {
     tenantId,
-    userId,
+    ...(userId === undefined ? {} : { userId }),
     from: mailFrom,
     to: [{ address }],
-    ...written,
+    ...(await writeLetter(tx, { tenantId, name, languages, variables })),
     lane: 'otp',
-    expiresAt: linkExpiresAt,
+    expiresAt,
   };
 }

@@ -13,7 +13,22 @@ import {
   wrongCodesInAll,
 } from './challenge.ts';
 import { codeExpired, codeInvalid, linkExpired, linkInvalid, tooManyTries } from './errors.ts';
-import { type Attempt, consumeByCode, consumeByLink, countTry, linkState, type Proven, whyNoTry } from './store.ts';
+import {
+  type Attempt,
+  consumeByCode,
+  consumeByLink,
+  consumeOfNobody,
+  countTry,
+  linkState,
+  type Proven,
+  type ProvenAddress,
+  whyNoTry,
+} from './store.ts';
+
+export interface Link {
+  purpose: Purpose;
+  token: string;
+}
 
 export interface RedeemWorld {
   db: Database;
@@ -71,12 +86,33 @@ async function refusal(db: Database, attempt: Attempt) {
  */
 export async function redeemLink<T>(
   { db, secrets }: { db: Database; secrets: Secrets },
-  { purpose, token }: { purpose: Purpose; token: string },
+  link: Link,
   complete: (tx: Transaction, proven: Proven) => Promise<T>,
+): Promise<T> {
+  return redeemBy({ db, secrets }, link, consumeByLink, complete);
+}
+
+/**
+ * The same for an address that is nobody's yet.
+ * @throws linkInvalid, linkExpired
+ */
+export async function redeemLinkOfNobody<T>(
+  { db, secrets }: { db: Database; secrets: Secrets },
+  link: Link,
+  complete: (tx: Transaction, proven: ProvenAddress) => Promise<T>,
+): Promise<T> {
+  return redeemBy({ db, secrets }, link, consumeOfNobody, complete);
+}
+
+async function redeemBy<P, T>(
+  { db, secrets }: { db: Database; secrets: Secrets },
+  { purpose, token }: Link,
+  consume: (tx: Transaction, purpose: Purpose, linkHmacs: Buffer[]) => Promise<P | undefined>,
+  complete: (tx: Transaction, proven: P) => Promise<T>,
 ): Promise<T> {
   const hmacs = secrets.hmacs('challenge-link', linkText(purpose, token));
   const done = await db.begin(async (tx) => {
-    const proven = await consumeByLink(tx, purpose, hmacs);
+    const proven = await consume(tx, purpose, hmacs);
     return proven && { result: await complete(tx, proven) };
   });
   if (done) return done.result as T;
@@ -89,7 +125,7 @@ export async function redeemLink<T>(
  */
 export async function checkLink(
   { db, secrets }: { db: Database; secrets: Secrets },
-  { purpose, token }: { purpose: Purpose; token: string },
+  { purpose, token }: Link,
 ): Promise<void> {
   const state = await linkState(db, purpose, secrets.hmacs('challenge-link', linkText(purpose, token)));
   if (state === 'unknown') throw unknownLink();

@@ -139,8 +139,11 @@ function latestChallenge(db: Queryable, attempt: Attempt) {
              ORDER BY created_at DESC, id DESC LIMIT 1)`;
 }
 
-export interface Proven extends Addressee {
+export interface ProvenAddress extends Addressee {
   challengeId: string;
+}
+
+export interface Proven extends ProvenAddress {
   userId: string;
 }
 
@@ -185,6 +188,26 @@ export async function consumeByLink(
       RETURNING ${proven(tx)}`,
   ]);
   return row;
+}
+
+/** Uses up the challenge of a link token that nobody holds but an address. */
+export async function consumeOfNobody(
+  tx: Transaction,
+  purpose: Purpose,
+  linkHmacs: Buffer[],
+): Promise<ProvenAddress | undefined> {
+  const [row] = await tx<ProvenAddress[]>`
+    UPDATE challenges c SET consumed_at = now()
+    WHERE c.link_hmac IN ${tx(linkHmacs)} AND c.purpose = ${purpose} AND c.user_id IS NULL
+      AND c.consumed_at IS NULL AND c.superseded_at IS NULL AND c.link_expires_at > now()
+    RETURNING c.id AS "challengeId", c.tenant_id AS "tenantId", c.email_normalized AS "emailNormalized"`;
+  return row;
+}
+
+/** Ends one challenge: neither its code nor its link is good any more. */
+export async function endChallenge(db: Queryable, id: string): Promise<void> {
+  await db`
+    UPDATE challenges SET superseded_at = now() WHERE id = ${id} AND superseded_at IS NULL AND consumed_at IS NULL`;
 }
 
 /** Ends whatever waits to be proven about a user. */

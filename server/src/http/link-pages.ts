@@ -4,8 +4,17 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
+/** A forgotten password, or one for an account that somebody is invited to. */
+export type PasswordLink = 'reset' | 'invitation';
+
 /** What a page says after the form of a link was sent. */
-export type LinkOutcome = 'verified' | 'passwordSet' | 'emailChanged' | 'emailHalfChanged' | 'unsubscribed';
+export type LinkOutcome =
+  | 'verified'
+  | 'passwordSet'
+  | 'accountMade'
+  | 'emailChanged'
+  | 'emailHalfChanged'
+  | 'unsubscribed';
 
 type ErrorHandler = (error: unknown, request: FastifyRequest, reply: FastifyReply) => unknown;
 
@@ -19,13 +28,17 @@ export interface LinkPages {
     reply: FastifyReply,
     link: { about: 'verify' | 'emailChange' | 'unsubscribe'; action: string; token: string; address?: string },
   ) => FastifyReply;
-  /** What the link of a forgotten password opens. Like `button` it changes nothing. */
-  password: (request: FastifyRequest, reply: FastifyReply, token: string) => FastifyReply;
+  /** What a link opens with which a password is set. Like `button` it changes nothing. */
+  password: (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    link: { about: PasswordLink; token: string },
+  ) => FastifyReply;
   outcome: (request: FastifyRequest, reply: FastifyReply, outcome: LinkOutcome) => FastifyReply;
   /** Of a route: people get a page that says what is wrong, programs the problem as ever. */
   fault: ErrorHandler;
   /** The same, with the form of `password` again where its link may still be good. */
-  passwordFault: ErrorHandler;
+  passwordFault: (about: PasswordLink) => ErrorHandler;
 }
 
 /** A form is sent by a page and wants one back, a program gets JSON; `Accept` may say otherwise. */

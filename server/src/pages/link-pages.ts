@@ -1,6 +1,6 @@
 /** The pages around links from letters, whose routes stand with the features. */
 import { Type } from 'typebox';
-import type { LinkPages } from '../http/link-pages.ts';
+import type { LinkPages, PasswordLink } from '../http/link-pages.ts';
 import { wantsPage } from '../http/link-pages.ts';
 import { type Html, html } from '../http/page.ts';
 import { toPosternError } from '../http/problem.ts';
@@ -16,9 +16,9 @@ export const linkPages: LinkPages = {
     const { title, text, button } = texts.links[about];
     return sendPage(reply, texts, buttonPage({ title, text: fill(text, { address }), button, action, token }));
   },
-  password: (request, reply, token) => {
+  password: (request, reply, link) => {
     const texts = textsFor(request);
-    return sendPage(reply, texts, passwordPage(texts, token));
+    return sendPage(reply, texts, passwordPage(texts, link));
   },
   outcome: (request, reply, outcome) => {
     const texts = textsFor(request);
@@ -29,14 +29,14 @@ ${isAboutAccount && html`<p><a href="/account">${texts.accountTitle}</a></p>`}`;
     return sendPage(reply, texts, { title, body });
   },
   fault: showFault,
-  passwordFault: (error, request, reply) => {
+  passwordFault: (about) => (error, request, reply) => {
     const problem = toPosternError(error);
     const token = (request.body as { token?: unknown } | undefined)?.token;
     const isOver = problem.code.startsWith('challenges.') || typeof token !== 'string';
     if (isOver || isOurs(problem) || !wantsPage(request)) return showFault(error, request, reply);
     const texts = textsFor(request);
     const { status, note } = noteOf(texts, reply, problem);
-    return sendPage(reply, texts, { status, ...passwordPage(texts, token, note) });
+    return sendPage(reply, texts, { status, ...passwordPage(texts, { about, token }, note) });
   },
 };
 
@@ -59,14 +59,27 @@ export function buttonPage({ title, text, button, action, token }: Button): Page
   };
 }
 
-function passwordPage(texts: Texts, token: string, note?: Html): Page {
-  const title = texts.resetTitle;
+function passwordPage(texts: Texts, { about, token }: { about: PasswordLink; token: string }, note?: Html): Page {
+  const password = { name: 'password', type: 'password', autocomplete: 'new-password' } as const;
+  if (about === 'reset') {
+    const title = texts.resetTitle;
+    return {
+      title,
+      body: html`<h1>${title}</h1>${note}
+<form method="post" action="/auth/password/reset">${hidden('token', token)}
+${field({ ...password, label: texts.newPassword, isFirst: !note })}
+<button type="submit">${texts.setPassword}</button>
+</form>`,
+    };
+  }
+  const title = texts.invitationTitle;
   return {
     title,
     body: html`<h1>${title}</h1>${note}
-<form method="post" action="/auth/password/reset">${hidden('token', token)}
-${field({ name: 'password', label: texts.newPassword, type: 'password', autocomplete: 'new-password', isFirst: !note })}
-<button type="submit">${texts.setPassword}</button>
+<form method="post" action="/auth/invitation">${hidden('token', token)}
+${field({ name: 'name', label: texts.ownName, autocomplete: 'name', isFirst: !note, isOptional: true })}
+${field({ ...password, label: texts.choosePassword })}
+<button type="submit">${texts.signUp}</button>
 </form>`,
   };
 }

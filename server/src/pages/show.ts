@@ -75,13 +75,22 @@ export interface Field {
   autocomplete?: string;
   value?: string | undefined;
   isFirst?: boolean;
+  isOptional?: boolean;
 }
 
-export function field({ name, label, type = 'text', autocomplete = 'off', value = '', isFirst }: Field): Html {
+export function field({
+  name,
+  label,
+  type = 'text',
+  autocomplete = 'off',
+  value = '',
+  isFirst,
+  isOptional,
+}: Field): Html {
   // What browsers check before they send: a courtesy, the rule stands with the operation.
   const length = autocomplete === 'new-password' && html` minlength="8"`;
   return html`<p><label for="${name}">${label}</label>
-<input id="${name}" name="${name}" type="${type}" autocomplete="${autocomplete}" value="${value}"${length} required${isFirst && html` autofocus`}></p>
+<input id="${name}" name="${name}" type="${type}" autocomplete="${autocomplete}" value="${value}"${length}${!isOptional && html` required`}${isFirst && html` autofocus`}></p>
 `;
 }
 

@@ -5,6 +5,7 @@
  * remembered for as long as the process lives.
  */
 import type { Database, Queryable } from '../database/database.ts';
+import type { Caller } from '../http/caller.ts';
 import { invalidRequest } from '../http/problem.ts';
 import { tenantExists, unknownTenant } from './errors.ts';
 import type { Quota } from './quotas.ts';
@@ -96,6 +97,20 @@ export function namedTenant(header: string | string[] | undefined, server: strin
     throw invalidRequest({ detail: `server ${message}.`, errors: [{ path: 'server', message }] });
   }
   return server ?? fromHeader;
+}
+
+/**
+ * The tenant of a call with a credential: the credential's own. Naming another is naming one that does not exist.
+ * @throws unknownTenant
+ */
+export async function tenantOfCaller(
+  { tenantSlug }: Pick<TenantDirectory, 'tenantSlug'>,
+  caller: Caller,
+  named: string | undefined,
+): Promise<Tenant> {
+  const slug = await tenantSlug(caller.tenantId);
+  if (named !== undefined && named.toLowerCase() !== slug) throw unknownTenant();
+  return { id: caller.tenantId, slug };
 }
 
 async function findOrInsert(db: Queryable, slug: string): Promise<Tenant> {

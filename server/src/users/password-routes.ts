@@ -62,13 +62,14 @@ export function passwordRoutes(world: UserWorld): Routes {
           querystring: Type.Object({ token: Type.String({ maxLength: 256 }) }),
         },
       },
-      async (request, reply) => world.linkPages.password(request, reply, request.query.token),
+      async (request, reply) =>
+        world.linkPages.password(request, reply, { about: 'reset', token: request.query.token }),
     );
 
     app.post(
       '/auth/password/reset',
       {
-        errorHandler: world.linkPages.passwordFault,
+        errorHandler: world.linkPages.passwordFault('reset'),
         schema: {
           tags: ['Users'],
           summary: 'Set a new password by link token, or by e-mail address and code',

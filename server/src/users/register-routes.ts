@@ -2,21 +2,17 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { NewPassword, Token } from '../crypto/schemas.ts';
 import type { Transaction } from '../database/database.ts';
-import { type Caller, requireScope } from '../http/caller.ts';
+import { requireScope } from '../http/caller.ts';
 import { type Answer, answerOnce, IdempotencyHeaders } from '../http/idempotency.ts';
 import type { Routes } from '../http/server.ts';
 import { inLanguagesOf } from '../templates/languages.ts';
-import { unknownTenant } from '../tenants/errors.ts';
 import { TenantHeaders } from '../tenants/schemas.ts';
-import { namedTenant, type Tenant } from '../tenants/tenants.ts';
+import { namedTenant, type Tenant, tenantOfCaller } from '../tenants/tenants.ts';
 import { admitRegistration, prepareUser, type Registration, register, registerPrivately } from './register.ts';
 import type { UserWorld } from './routes.ts';
-import { UserAnswer } from './schemas.ts';
+import { Email, Name, UserAnswer } from './schemas.ts';
 import { originOf, presentUser } from './user.ts';
 
-// No control characters: PostgreSQL takes no NUL, and the rest has no place in a name.
-const Name = Type.String({ minLength: 1, maxLength: 200, pattern: '^[^\\u0000-\\u001f\\u007f]*$' });
-const Email = Type.String({ maxLength: 320 });
 const Server = Type.String({ description: 'The tenant; else the header Postern-Tenant, else `default`' });
 
 const RegisterBody = Type.Object(
@@ -149,11 +145,4 @@ async function registerOpenly(world: UserWorld, request: FastifyRequest, reply: 
 /** `/register` is another name of `/auth/register`; `POST /users` is another call. */
 function operationOf({ logIn }: Call) {
   return { operation: logIn ? 'POST /auth/register' : 'POST /users' };
-}
-
-/** The credential's own tenant; naming another is naming one that does not exist. */
-async function tenantOfCaller(world: UserWorld, caller: Caller, named: string | undefined): Promise<Tenant> {
-  const slug = await world.tenantSlug(caller.tenantId);
-  if (named !== undefined && named.toLowerCase() !== slug) throw unknownTenant();
-  return { id: caller.tenantId, slug };
 }

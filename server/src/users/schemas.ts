@@ -8,6 +8,10 @@ export const AddressBody = Type.Object(
 
 const Nullable = Type.Union([Type.String(), Type.Null()]);
 
+export const Email = Type.String({ maxLength: 320 });
+// No control characters: PostgreSQL takes no NUL, and the rest has no place in a name.
+export const Name = Type.String({ minLength: 1, maxLength: 200, pattern: '^[^\\u0000-\\u001f\\u007f]*$' });
+
 /** As callers see it. */
 export const UserAnswer = Type.Object({
   uuid: Type.String({ format: 'uuid' }),

@@ -167,10 +167,12 @@ export async function replacePasswordHash(db: Queryable, id: string, from: strin
 export async function setPassword(
   db: Queryable,
   id: string,
-  { emailNormalized, passwordHash }: { emailNormalized: string; passwordHash: string },
+  { emailNormalized, passwordHash, name }: { emailNormalized: string; passwordHash: string; name?: string | undefined },
 ): Promise<User | undefined> {
   const [row] = await db<UserRow[]>`
-    UPDATE users SET password_hash = ${passwordHash}, email_verified_at = coalesce(email_verified_at, now())
+    UPDATE users SET
+      password_hash = ${passwordHash}, email_verified_at = coalesce(email_verified_at, now()),
+      name = coalesce(${name ?? null}, name)
     WHERE id = ${id} AND email_normalized = ${emailNormalized}
     RETURNING ${columns(db)}`;
   return row && toUser(row);
@@ -211,9 +213,14 @@ export async function replaceEmail(
     WHERE id = ${id}`;
 }
 
-/** Sessions and challenges go with the user. */
+/** Sessions and challenges go with the user, and so does an invitation of their address that still waits. */
 export async function removeUser(db: Queryable, tenantId: string, id: string): Promise<boolean> {
-  const rows = await db`DELETE FROM users WHERE tenant_id = ${tenantId} AND id = ${id} RETURNING id`;
+  const rows = await db`
+    WITH removed AS (DELETE FROM users WHERE tenant_id = ${tenantId} AND id = ${id} RETURNING email_normalized),
+    uninvited AS (
+      DELETE FROM invitations i USING removed r
+      WHERE i.tenant_id = ${tenantId} AND i.email_normalized = r.email_normalized AND i.user_id IS NULL)
+    SELECT FROM removed`;
   return rows.length > 0;
 }
 

@@ -14,6 +14,7 @@ export const webhookEventTypes = [
   'email.complained',
   'email.uncertain',
   'email.unsubscribed',
+  'user.invited',
   'user.registered',
   'user.verified',
   'user.logged_in',

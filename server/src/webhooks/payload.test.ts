@@ -50,4 +50,9 @@ describe('the payload of a webhook', () => {
     });
     assert.deepEqual([data.message_id, data.reply], [null, { code: 550, enhanced: null, text: 'no' }]);
   });
+
+  it('names the invitation of somebody who is no user yet', () => {
+    const invited = { ...event, type: 'user.invited', email_id: null, data: { invitation: 'i' } };
+    assert.deepEqual(payloadOf(invited).data, { invitation_id: 'i', server: 'default' });
+  });
 });

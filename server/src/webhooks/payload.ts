@@ -32,8 +32,9 @@ export function payloadOf(event: EventRow): Payload {
 function dataOf(event: EventRow): Record<string, unknown> {
   if (event.email_id !== null) return emailData(event);
   if (event.user_id !== null) return userData(event);
-  const { webhook, ...rest } = event.data ?? {};
-  return { webhook_id: webhook, server: event.tenant_slug, ...rest };
+  const { webhook, invitation, ...rest } = event.data ?? {};
+  const about = invitation === undefined ? { webhook_id: webhook } : { invitation_id: invitation };
+  return { ...about, server: event.tenant_slug, ...rest };
 }
 
 /** Neither subject nor body: they may hold what only the recipient should read. */

@@ -29,6 +29,8 @@ export const de: Texts = {
   factorCodeField: 'Code',
   startAgain: 'Von vorn beginnen',
 
+  invitationTitle: 'Einladung annehmen',
+  ownName: 'Ihr Name, wenn Sie mögen',
   signUp: 'Konto anlegen',
   signUpTitle: 'Konto anlegen',
   toSignUp: 'Noch kein Konto? Legen Sie eines an',
@@ -128,6 +130,7 @@ export const de: Texts = {
   },
   outcomes: {
     verified: { title: 'Ihre Adresse ist bestätigt', text: 'Sie können diese Seite schließen.' },
+    accountMade: { title: 'Ihr Konto ist angelegt', text: 'Sie können sich jetzt anmelden.' },
     passwordSet: { title: 'Ihr Passwort ist gesetzt', text: 'Sie können sich jetzt damit anmelden.' },
     emailChanged: { title: 'Ihre Adresse ist geändert', text: 'Sie können diese Seite schließen.' },
     emailHalfChanged: {

@@ -28,6 +28,8 @@ export const en = {
   factorCodeField: 'Code',
   startAgain: 'Start again',
 
+  invitationTitle: 'Accept the invitation',
+  ownName: 'Your name, if you like',
   signUp: 'Create the account',
   signUpTitle: 'Create an account',
   toSignUp: 'No account yet? Create one',
@@ -126,6 +128,7 @@ export const en = {
   /** What the press of their button has come to. */
   outcomes: {
     verified: { title: 'Your address is confirmed', text: 'You can close this page.' },
+    accountMade: { title: 'Your account is ready', text: 'You can sign in now.' },
     passwordSet: { title: 'Your password is set', text: 'You can sign in with it now.' },
     emailChanged: { title: 'Your address has changed', text: 'You can close this page.' },
     emailHalfChanged: {

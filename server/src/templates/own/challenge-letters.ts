@@ -1,6 +1,6 @@
 /** The letters that carry a code and a link for the same proof. */
 import type { Content, Variable } from '../template.ts';
-import { frame } from './frame.ts';
+import { button, frame } from './frame.ts';
 import type { OwnLetter } from './own-letters.ts';
 
 const variables: Variable[] = [
@@ -69,7 +69,7 @@ function letter(words: Record<'en' | 'de', Wording>, more: Variable[] = []): Own
   };
 }
 
-function content(says: Phrases, { button, about, otherwise }: Wording): Content {
+function content(says: Phrases, { button: label, about, otherwise }: Wording): Content {
   const paragraphs = [says.yourCode, says.codeTimeAtHost, says.orLink, '{{ link }}', otherwise];
   return {
     subject: says.subject,
@@ -81,10 +81,7 @@ function content(says: Phrases, { button, about, otherwise }: Wording): Content 
 <p style="margin:0 0 8px;font:700 36px/1.2 ui-monospace,Consolas,monospace;letter-spacing:8px">{{ code }}</p>
 <p style="margin:0 0 24px;color:#6b7480">${says.codeTime}</p>
 <p style="margin:0 0 16px">${says.orPage}</p>
-<table role="presentation" cellpadding="0" cellspacing="0" border="0"><tr>
-<td style="border-radius:6px;background:#2456c4"><a href="{{ link }}" style="display:inline-block;padding:12px 24px;color:#ffffff;font-weight:600;text-decoration:none">${button}</a></td>
-</tr></table>
-<p style="margin:16px 0 0;color:#6b7480;font-size:13px;word-break:break-all">{{ link }}</p>
+${button(label)}
 <p style="margin:24px 0 0;color:#6b7480;font-size:13px">${otherwise}</p>`,
     }),
   };

@@ -28,3 +28,11 @@ ${body}
 </html>
 `;
 }
+
+/** A button to the letter's link, and the link in letters beneath it, for who has to copy it. */
+export function button(label: string): string {
+  return `<table role="presentation" cellpadding="0" cellspacing="0" border="0"><tr>
+<td style="border-radius:6px;background:#2456c4"><a href="{{ link }}" style="display:inline-block;padding:12px 24px;color:#ffffff;font-weight:600;text-decoration:none">${label}</a></td>
+</tr></table>
+<p style="margin:16px 0 0;color:#6b7480;font-size:13px;word-break:break-all">{{ link }}</p>`;
+}

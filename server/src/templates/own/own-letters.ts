@@ -8,6 +8,7 @@ import { type Parsed, parseContent, renderLetter } from '../render.ts';
 import type { Content, Definition, Rendered, Variable } from '../template.ts';
 import { redactVariables } from '../variables.ts';
 import { changeEmailNew, changeEmailOld, logIn, resetPassword, verifyEmail } from './challenge-letters.ts';
+import { invitation } from './invitation.ts';
 import {
   addressTaken,
   alreadyRegistered,
@@ -29,6 +30,7 @@ const letters = {
   'postern.reset_password': resetPassword,
   'postern.change_email_new': changeEmailNew,
   'postern.change_email_old': changeEmailOld,
+  'postern.invitation': invitation,
   'postern.already_registered': alreadyRegistered,
   'postern.address_taken': addressTaken,
   'postern.email_changed': emailChanged,
