@@ -14,6 +14,7 @@ const commands: Record<string, () => Promise<Command[]>> = {
   clients: async () => (await import('./cli/clients.ts')).clientCommands,
   keys: async () => (await import('./cli/keys.ts')).keyCommands,
   users: async () => (await import('./cli/users.ts')).userCommands,
+  roles: async () => (await import('./cli/roles.ts')).roleCommands,
   emails: async () => (await import('./cli/emails.ts')).emailCommands,
 };
 

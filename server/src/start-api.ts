@@ -52,6 +52,7 @@ import { signInByLetterRoutes } from './pages/sign-in-by-letter.ts';
 import { signUpRoutes } from './pages/sign-up.ts';
 import { verifyPageRoutes } from './pages/verify.ts';
 import { readInstallation } from './queue/offers.ts';
+import { roleRoutes } from './roles/routes.ts';
 import { secondFactorRoutes } from './second-factors/routes.ts';
 import { makeAuthenticate } from './sessions/authenticate.ts';
 import { createSession, type Login } from './sessions/create-session.ts';
@@ -69,6 +70,7 @@ import { makeTemplateRenderer } from './templates/renderer.ts';
 import { templateRoutes } from './templates/routes.ts';
 import { templateVersionRoutes } from './templates/version-routes.ts';
 import { openQuotas } from './tenants/quotas.ts';
+import { tenantRoutes } from './tenants/routes.ts';
 import { ensureDefaultTenant, openTenantDirectory } from './tenants/tenants.ts';
 import { bootstrapAdmin } from './users/bootstrap.ts';
 import { makePasswordPolicy, type PasswordPolicy } from './users/password-policy.ts';
@@ -114,6 +116,8 @@ export async function startApi(parts: ApiParts): Promise<string> {
       }),
       userRoutes(world),
       invitationRoutes(world),
+      roleRoutes(world),
+      tenantRoutes(world),
       sessionRoutes(world),
       secondFactorRoutes(world),
       signInRoutes(world),
@@ -187,6 +191,7 @@ async function buildWorld(parts: ApiParts) {
     signer,
     verifier,
     revocations,
+    revoke: revocations.revoke,
     limits: openLimits({ store: await openLimitStore(parts), areSourcesLimited: config.rateLimits === 'on' }),
     sessionAddresses: (userId: string) => sessionAddresses(db, userId),
     exportSessions: async (userId: string) =>

@@ -1,18 +1,26 @@
 import { text as readAll } from 'node:stream/consumers';
 import type { Config } from '../config.ts';
 import { makePasswordHasher } from '../crypto/passwords.ts';
-import type { Database, Queryable } from '../database/database.ts';
+import type { Database } from '../database/database.ts';
 import { anonymizeEmails } from '../emails/anonymize.ts';
 import { endSessions } from '../sessions/logout.ts';
-import { revocationSeconds } from '../sessions/revocations.ts';
-import { insertRevocations } from '../sessions/store.ts';
 import { createUser, findUser, listUsers } from '../users/create-user.ts';
 import { deleteUser, type EndSessions } from '../users/delete-user.ts';
 import { disableUser, enableUser } from '../users/disable-user.ts';
 import { makePasswordPolicy } from '../users/password-policy.ts';
 import { presentUser, type User } from '../users/user.ts';
-import { asTable, type Command, type Input, tenantOf, textOption, UsageError, withDatabase } from './command.ts';
+import {
+  asTable,
+  type Command,
+  type Input,
+  listOption,
+  tenantOf,
+  textOption,
+  UsageError,
+  withDatabase,
+} from './command.ts';
 import { importCommand } from './import-users.ts';
+import { revokeBy } from './revoke.ts';
 
 const tenant = { type: 'string', value: 'SLUG', help: 'The tenant; default if left out.' } as const;
 
@@ -28,6 +36,7 @@ export const userCommands: Command[] = [
       password: { type: 'string', help: 'Password. Others may see it in the process list: prefer --password-stdin.' },
       'password-stdin': { type: 'boolean', help: 'Read the password from standard input.' },
       verified: { type: 'boolean', help: 'Take the e-mail address as verified.' },
+      role: { type: 'string', multiple: true, value: 'NAME', help: 'A role to have.' },
       admin: { type: 'boolean', help: 'Give every right (scope admin).' },
       tenant,
     },
@@ -47,7 +56,8 @@ export const userCommands: Command[] = [
         const passwords = makePasswordHasher({ threads: 1 });
         try {
           const scopes = input.options.admin === true ? ['admin'] : [];
-          const account = { ...given, tenantId, scopes, isVerified: input.options.verified === true };
+          const roles = listOption(input, 'role');
+          const account = { ...given, tenantId, scopes, roles, isVerified: input.options.verified === true };
           const passwordPolicy = makePasswordPolicy({ ...config, log });
           const user = presentUser(await createUser({ db, passwords, passwordPolicy }, account), slug);
           input.print(user, `Made the user ${user.uuid}.`);
@@ -132,13 +142,8 @@ async function namedUser(input: Input, db: Database): Promise<User> {
   return findUser(db, tenantId, named.includes('@') ? { email: named } : { id: checkUuid(named) });
 }
 
-/** Nodes that run beside this command hear of it by the table. */
-function endSessionsBy({ accessTokenSeconds }: Config): EndSessions {
-  const revoke = async (tx: Queryable, subjects: readonly string[]) => {
-    await insertRevocations(tx, subjects, revocationSeconds(accessTokenSeconds));
-    return () => {};
-  };
-  return (tx, userId, except) => endSessions({ revocations: { revoke } }, tx, userId, except);
+function endSessionsBy(config: Config): EndSessions {
+  return (tx, userId, except) => endSessions({ revocations: { revoke: revokeBy(config) } }, tx, userId, except);
 }
 
 function checkUuid(text: string): string {

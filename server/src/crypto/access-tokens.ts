@@ -20,6 +20,8 @@ export interface NewToken {
   tenant: string;
   /** Of a user: how, at which level, and when (seconds since 1970). */
   authentication?: { methods: string[]; level: string; at: number };
+  roles?: string[];
+  rev?: string[];
   lifetimeSeconds: number;
   iat?: number;
   jti?: string;
@@ -38,17 +40,9 @@ export function makeTokenSigner({ keys, publicUrl }: { keys: SigningKeys; public
   const { kid, privateKey } = keys.current;
   const header = encode({ alg: 'ES256', typ: 'at+jwt', kid });
   return {
-    sign: async ({
-      sub,
-      clientId,
-      scope,
-      sid,
-      tenant,
-      authentication,
-      lifetimeSeconds,
-      iat = nowSeconds(),
-      jti = randomUUID(),
-    }) => {
+    sign: async (token) => {
+      const { sub, clientId, scope, sid, tenant, authentication, roles = [], rev = [] } = token;
+      const { lifetimeSeconds, iat = nowSeconds(), jti = randomUUID() } = token;
       const claims: AccessTokenClaims = {
         iss: publicUrl,
         sub,
@@ -65,6 +59,8 @@ export function makeTokenSigner({ keys, publicUrl }: { keys: SigningKeys; public
           acr: authentication.level,
           amr: authentication.methods,
         }),
+        ...(roles.length === 0 ? {} : { roles }),
+        ...(rev.length === 0 ? {} : { rev }),
       };
       const input = `${header}.${encode(claims)}`;
       const signature = await signOnPool('sha256', Buffer.from(input), { key: privateKey, dsaEncoding: 'ieee-p1363' });
@@ -73,8 +69,9 @@ export function makeTokenSigner({ keys, publicUrl }: { keys: SigningKeys; public
   };
 }
 
-// A token of ours has about 600 characters; longer ones are not worth a signature check.
-const maxTokenLength = 8_192;
+// A token of ours has about 600 characters, and 9,000 with all the roles a user can have; longer ones are not worth a
+// signature check. Node takes 16 KiB of headers.
+const maxTokenLength = 10_240;
 const maxRemembered = 10_000;
 // How far another node's clock may be ahead of ours (S27). A token's end is kept to the second.
 const maxSkewSeconds = 30;
@@ -127,13 +124,14 @@ async function verifySignature(token: string, keys: SigningKeys): Promise<Access
 
 function isValidNow(claims: Partial<AccessTokenClaims> | null, publicUrl: string): claims is AccessTokenClaims {
   if (typeof claims !== 'object' || claims === null) return false;
-  const { iss, sub, aud, exp, iat, jti, client_id, scope, sid, tenant } = claims;
+  const { iss, sub, aud, exp, iat, jti, client_id, scope, sid, tenant, rev } = claims;
   const now = nowSeconds();
   return (
     iss === publicUrl &&
     aud === publicUrl &&
     [sub, jti, client_id, scope, tenant].every((claim) => typeof claim === 'string') &&
     (sid === undefined || typeof sid === 'string') &&
+    (rev === undefined || Array.isArray(rev)) &&
     Number.isSafeInteger(exp) &&
     Number(exp) > now &&
     Number.isSafeInteger(iat) &&

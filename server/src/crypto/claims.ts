@@ -18,6 +18,10 @@ export interface AccessTokenClaims {
   auth_time?: number;
   acr?: string;
   amr?: string[];
+  /** Names of the user's roles (§2.2.3.1); of users who have some. */
+  roles?: string[];
+  /** What the scopes of a user's token were made from: see `roles/rights.ts`. */
+  rev?: string[];
 }
 
 /** The `client_id` of tokens that users get from Postern itself. */

@@ -5,6 +5,7 @@ import type { ProvenAddress } from '../challenges/store.ts';
 import { newId } from '../crypto/ids.ts';
 import type { Secrets } from '../crypto/secrets.ts';
 import type { Database, Transaction } from '../database/database.ts';
+import { grantRemaining } from '../roles/grant-role.ts';
 import { claimAddress } from '../users/claim-user.ts';
 import type { EndSessions } from '../users/delete-user.ts';
 import { alreadyRegistered } from '../users/errors.ts';
@@ -30,7 +31,7 @@ interface Acceptance {
  * Makes the account that somebody was invited to have, its address verified: whoever has the link has the mailbox.
  *
  * @param open what else is to happen in the transaction, e.g. logging in
- * @throws linkInvalid, linkExpired, alreadyRegistered, invalidRequest, commonPassword, busy
+ * @throws linkInvalid, linkExpired, alreadyRegistered, invalidRequest, commonPassword, tooManyRoles, busy
  */
 export async function acceptInvitation<T>(
   world: AcceptWorld,
@@ -64,6 +65,7 @@ async function complete(
     ? { user: made, announce: () => {} }
     : await takeOver(world, tx, invitation, acceptance);
   const { id: userId, tenantId } = user;
+  await grantRemaining(tx, { userId, tenantId, actor: invitation.invitedBy }, invitation.roles);
   await endInvitation(tx, invitation.id, { status: 'accepted', userId });
   const event = { tenantId, userId, actor: `user:${userId}`, ip: acceptance.ip };
   if (made) await recordAudit(tx, { ...event, type: 'user.registered' });

@@ -13,6 +13,8 @@ export interface Invitation {
   email: string;
   emailNormalized: string;
   name: string | null;
+  /** What whoever accepts is to have. */
+  roles: string[];
   /** `user:<uuid>`, `client:<client_id>` or `key:<uuid>`. */
   invitedBy: string;
   status: (typeof statuses)[number];
@@ -25,6 +27,7 @@ export const InvitationAnswer = Type.Object({
   id: Type.String({ format: 'uuid' }),
   email: Type.String(),
   name: Type.Union([Type.String(), Type.Null()]),
+  roles: Type.Array(Type.String()),
   status: Type.Unsafe<string>({ type: 'string', enum: statuses }),
   invited_by: Type.String({ description: '`user:…`, `client:…` or `key:…`' }),
   created_at: Type.String({ format: 'date-time' }),
@@ -32,11 +35,12 @@ export const InvitationAnswer = Type.Object({
 });
 
 export function presentInvitation(invitation: Invitation): Type.Static<typeof InvitationAnswer> {
-  const { id, email, name, status, invitedBy, createdAt, expiresAt } = invitation;
+  const { id, email, name, roles, status, invitedBy, createdAt, expiresAt } = invitation;
   return {
     id,
     email,
     name,
+    roles,
     status,
     invited_by: invitedBy,
     created_at: createdAt.toISOString(),

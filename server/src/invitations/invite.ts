@@ -6,9 +6,10 @@ import { invitationLetter } from '../challenges/mails.ts';
 import { endChallenge } from '../challenges/store.ts';
 import { newId } from '../crypto/ids.ts';
 import type { Database, Transaction } from '../database/database.ts';
+import { missingRoles } from '../roles/grant-role.ts';
 import { alreadyRegistered } from '../users/errors.ts';
 import { findUserByEmail } from '../users/store.ts';
-import type { Address } from '../users/user.ts';
+import { type Address, invalidField } from '../users/user.ts';
 import type { LetterWorld } from '../users/verify-email.ts';
 import { alreadyInvited, invitationEnded, invitationNotFound } from './errors.ts';
 import type { Invitation } from './invitation.ts';
@@ -20,14 +21,16 @@ export interface InviteWorld extends LetterWorld {
 
 /**
  * Invites the owner of an address, in the caller's transaction.
- * @throws alreadyRegistered, alreadyInvited, tooManyLetters
+ * @throws invalidRequest, alreadyRegistered, alreadyInvited, tooManyLetters
  */
 export async function invite(
   world: InviteWorld,
   tx: Transaction,
-  { name, ...invited }: Address & { tenantId: string; name: string | undefined; invitedBy: string },
+  { name, ...invited }: Address & { tenantId: string; name: string | undefined; roles: string[]; invitedBy: string },
 ): Promise<Invitation> {
-  const { tenantId, emailNormalized, invitedBy: actor } = invited;
+  const { tenantId, emailNormalized, roles, invitedBy: actor } = invited;
+  const missing = await missingRoles(tx, tenantId, roles);
+  if (missing !== undefined) throw invalidField('roles', `there is no role "${missing}"`);
   if (await findUserByEmail(tx, tenantId, emailNormalized)) {
     const message = 'this address has an account already';
     throw alreadyRegistered({ detail: `email: ${message}.`, errors: [{ path: 'email', message }] });

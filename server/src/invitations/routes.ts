@@ -2,9 +2,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { Transaction } from '../database/database.ts';
-import { callerOf, type Needs } from '../http/caller.ts';
+import { callerOf, type Needs, requireScope } from '../http/caller.ts';
 import { answerOnce, IdempotencyHeaders } from '../http/idempotency.ts';
 import type { Routes } from '../http/server.ts';
+import { maxRolesOfUser, rolePattern } from '../roles/role.ts';
 import { inLanguagesOf } from '../templates/languages.ts';
 import { namedTenant, type TenantDirectory, tenantOfCaller } from '../tenants/tenants.ts';
 import { Email, Name } from '../users/schemas.ts';
@@ -30,6 +31,13 @@ const NewInvitation = Type.Object(
   {
     email: Email,
     name: Type.Optional(Name),
+    roles: Type.Optional(
+      Type.Array(Type.String({ pattern: rolePattern }), {
+        maxItems: maxRolesOfUser,
+        uniqueItems: true,
+        description: 'What whoever accepts is to have; needs the scope `admin`, as giving roles does',
+      }),
+    ),
     server: Type.Optional(Type.String({ description: "The tenant; it has to be the credential's own" })),
   },
   closed,
@@ -63,11 +71,12 @@ export function invitationRoutes(world: InvitationWorld): Routes {
         },
       },
       async (request, reply) => {
-        const { email, name, server } = request.body;
+        const { email, name, roles = [], server } = request.body;
         const caller = callerOf(request);
+        if (roles.length > 0) requireScope(caller, 'admin');
         const named = namedTenant(request.headers['postern-tenant'], server);
         const { id: tenantId } = await tenantOfCaller(world, caller, named);
-        const invited = { ...readEmail(email), tenantId, name, invitedBy: caller.name };
+        const invited = { ...readEmail(email), tenantId, name, roles, invitedBy: caller.name };
         const work = (tx: Transaction) => invite(inLanguagesOf(request, world), tx, invited);
         return answerWithLetter(world, request, reply, 201, work);
       },

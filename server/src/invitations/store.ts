@@ -2,7 +2,7 @@ import type { Queryable, Transaction } from '../database/database.ts';
 import type { Invitation } from './invitation.ts';
 
 const columns = (db: Queryable) => db`
-  id, tenant_id AS "tenantId", email, email_normalized AS "emailNormalized", name, invited_by AS "invitedBy",
+  id, tenant_id AS "tenantId", email, email_normalized AS "emailNormalized", name, roles, invited_by AS "invitedBy",
   CASE WHEN status = 'pending' AND expires_at <= now() THEN 'expired' ELSE status END AS status,
   challenge_id AS "challengeId", created_at AS "createdAt", expires_at AS "expiresAt"`;
 
@@ -10,15 +10,15 @@ export type NewInvitation = Omit<Invitation, 'status' | 'createdAt'>;
 
 /** The new invitation, or undefined where the address has one that can still be accepted. */
 export async function insertInvitation(tx: Transaction, invitation: NewInvitation): Promise<Invitation | undefined> {
-  const { id, tenantId, email, emailNormalized, name, invitedBy, challengeId, expiresAt } = invitation;
+  const { id, tenantId, email, emailNormalized, name, roles, invitedBy, challengeId, expiresAt } = invitation;
   const [, [row]] = await Promise.all([
     tx`
       UPDATE invitations SET status = 'expired'
       WHERE tenant_id = ${tenantId} AND email_normalized = ${emailNormalized} AND status = 'pending'
         AND expires_at <= now()`,
     tx<Invitation[]>`
-      INSERT INTO invitations (id, tenant_id, email, email_normalized, name, invited_by, challenge_id, expires_at)
-      VALUES (${id}, ${tenantId}, ${email}, ${emailNormalized}, ${name}, ${invitedBy}, ${challengeId}, ${expiresAt})
+      INSERT INTO invitations (id, tenant_id, email, email_normalized, name, roles, invited_by, challenge_id, expires_at)
+      VALUES (${id}, ${tenantId}, ${email}, ${emailNormalized}, ${name}, ${roles}, ${invitedBy}, ${challengeId}, ${expiresAt})
       ON CONFLICT DO NOTHING
       RETURNING ${columns(tx)}`,
   ]);

@@ -4,7 +4,7 @@ import { type AccessTokenClaims, firstPartyClientId } from '../crypto/claims.ts'
 import type { Secrets } from '../crypto/secrets.ts';
 import type { Database } from '../database/database.ts';
 import type { Revocations } from '../sessions/revocations.ts';
-import { readRefreshToken, revocationSubjects, sessionScope } from '../sessions/session.ts';
+import { readRefreshToken, revocationSubjects } from '../sessions/session.ts';
 import { endSession, refreshableSession } from '../sessions/store.ts';
 import type { TenantDirectory } from '../tenants/tenants.ts';
 import type { Client } from './client.ts';
@@ -30,7 +30,7 @@ export async function introspect(world: TokenReader, client: Client, token: stri
     token_type: 'refresh_token',
     sub: session.userId,
     client_id: firstPartyClientId,
-    scope: sessionScope(session.userScopes),
+    scope: session.rights.scopes.join(' '),
     sid: named.sessionId,
     exp: Math.floor(session.idleExpiresAt),
   };

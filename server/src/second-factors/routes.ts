@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import { callerOf, type Needs, requireScope } from '../http/caller.ts';
 import type { Routes } from '../http/server.ts';
 import { findNamedUser } from '../users/create-user.ts';
-import { userCaller } from '../users/user.ts';
+import { isAdministrator, userCaller } from '../users/user.ts';
 import type { AddWorld } from './add-factor.ts';
 import { beginTotp, confirmTotp } from './add-totp.ts';
 import { addPasskey, askForNewPasskey, type PasskeySettings } from './passkeys.ts';
@@ -161,7 +161,7 @@ export function secondFactorRoutes(world: SecondFactorWorld): Routes {
         const caller = callerOf(request);
         const user = await findNamedUser(world.db, caller.tenantId, request.params.uuid);
         // Who may write users is not thereby above those who hold every right.
-        if (user.scopes.includes('admin')) requireScope(caller, 'admin');
+        if (isAdministrator(user)) requireScope(caller, 'admin');
         await removeAllFactors(world, user, caller);
         return reply.code(204).send(null);
       },

@@ -5,6 +5,7 @@ import type { Database, Transaction } from '../database/database.ts';
 import { callerOf, type Needs, requireScope } from '../http/caller.ts';
 import type { Routes } from '../http/server.ts';
 import { findNamedUser } from '../users/create-user.ts';
+import { isAdministrator } from '../users/user.ts';
 import { presentSession, SessionList, SessionPage } from './present-session.ts';
 import { liveSessions } from './store.ts';
 
@@ -60,7 +61,7 @@ export function sessionAdminRoutes(world: World): Routes {
       async (request, reply) => {
         const caller = callerOf(request);
         const user = await findNamedUser(db, caller.tenantId, request.params.uuid);
-        if (user.scopes.includes('admin')) requireScope(caller, 'admin');
+        if (isAdministrator(user)) requireScope(caller, 'admin');
         const { id: userId, tenantId } = user;
         const announce = await db.begin(async (tx) => {
           await recordAudit(tx, { tenantId, type: 'user.sessions_ended', actor: caller.name, userId });

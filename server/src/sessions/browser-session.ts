@@ -76,13 +76,13 @@ export async function browserCaller(
   if (!secrets.hmacs('browser-session', sessionId).some((good) => timingSafeEqual(good, given))) return undefined;
   const session = await touchSession(db, sessionId, refreshTokenSeconds);
   if (!session) return undefined;
-  const { userId: id, tenantId, userScopes, methods, authenticatedAt } = session;
+  const { userId: id, tenantId, rights, methods, authenticatedAt } = session;
   return {
     kind: 'user',
     id,
     name: `user:${id}`,
     tenantId,
-    scopes: new Set(['basic', 'email', ...userScopes]),
+    scopes: new Set(rights.scopes),
     sessionId,
     authenticatedAt,
     level: levelOf(methods),

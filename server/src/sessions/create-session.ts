@@ -22,7 +22,7 @@ export interface Login {
  */
 export async function createSession(world: TokenWorld & SessionTimes, tx: Queryable, login: Login): Promise<Token> {
   const session = await makeSession(world, tx, login);
-  return currentTokens(world, session, { tenantSlug: login.tenant.slug, userScopes: login.user.scopes });
+  return currentTokens(world, session, { tenantSlug: login.tenant.slug });
 }
 
 /** The session alone, for who needs no tokens. @throws as createSession */

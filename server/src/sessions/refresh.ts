@@ -27,7 +27,7 @@ export async function refresh(world: RefreshWorld, refreshToken: string): Promis
     throw invalidRefreshToken({ detail: 'Its session has ended. Log in again.' });
   }
   const tenantSlug = await world.tenantSlug(session.tenantId);
-  return currentTokens(world, session, { tenantSlug, userScopes: session.userScopes });
+  return currentTokens(world, session, { tenantSlug });
 }
 
 async function endIfReused({ db, revocations }: RefreshWorld, named: { sessionId: string; counter: number }) {

@@ -139,7 +139,7 @@ function stepUpRoutes(world: SecondFactorRoutesWorld): Routes {
       async (request) => {
         const session = await stepUp(world, userCaller(callerOf(request)), shownIn(request.body, request.ip));
         const tenantSlug = await world.tenantSlug(session.tenantId);
-        return { token: await currentTokens(world, session, { tenantSlug, userScopes: session.userScopes }) };
+        return { token: await currentTokens(world, session, { tenantSlug }) };
       },
     );
   };

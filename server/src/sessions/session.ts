@@ -11,6 +11,7 @@ import type { TokenSigner } from '../crypto/access-tokens.ts';
 import { type AccessTokenClaims, firstPartyClientId } from '../crypto/claims.ts';
 import type { Token } from '../crypto/schemas.ts';
 import type { Secrets } from '../crypto/secrets.ts';
+import type { Rights } from '../roles/rights.ts';
 import { levelOf } from '../second-factors/second-factor.ts';
 
 export interface SessionTimes {
@@ -37,11 +38,7 @@ export interface LiveSession {
   /** How whoever holds it has authenticated, and when last. */
   methods: string[];
   authenticatedAt: number;
-}
-
-/** The scopes of every user's own session; `users.scopes` adds to them. */
-export function sessionScope(userScopes: readonly string[]): string {
-  return [...new Set(['basic', 'email', ...userScopes])].join(' ');
+  rights: Rights;
 }
 
 /**
@@ -51,7 +48,7 @@ export function sessionScope(userScopes: readonly string[]): string {
 export async function currentTokens(
   { secrets, signer, accessTokenSeconds }: TokenWorld,
   session: LiveSession,
-  { tenantSlug, userScopes }: { tenantSlug: string; userScopes: readonly string[] },
+  { tenantSlug }: { tenantSlug: string },
 ): Promise<Token> {
   const iat = Math.floor(session.refreshedAt);
   // An access token does not outlive its session (S23).
@@ -59,7 +56,7 @@ export async function currentTokens(
   const access_token = await signer.sign({
     sub: session.userId,
     clientId: firstPartyClientId,
-    scope: sessionScope(userScopes),
+    scope: session.rights.scopes.join(' '),
     sid: session.id,
     tenant: tenantSlug,
     authentication: {
@@ -67,6 +64,8 @@ export async function currentTokens(
       level: levelOf(session.methods),
       at: Math.floor(session.authenticatedAt),
     },
+    roles: session.rights.roles,
+    rev: session.rights.revisions,
     lifetimeSeconds,
     iat,
     jti: tokenId(session),
@@ -113,7 +112,8 @@ function nameBytes(id: string, counter: number): Buffer {
   return bytes;
 }
 
-/** What a token can be revoked by: itself, its session, or whoever it speaks for. */
+/** What a token can be revoked by: itself, its session, whoever it speaks for, or what its scopes were made from. */
 export function revocationSubjects(claims: AccessTokenClaims): string[] {
-  return [claims.jti, claims.sub, ...(claims.sid === undefined ? [] : [claims.sid])];
+  const { jti, sub, sid, rev = [] } = claims;
+  return [jti, sub, ...(sid === undefined ? [] : [sid]), ...rev];
 }

@@ -1,12 +1,22 @@
 import { type AuditEvent, auditRecord } from '../audit/record.ts';
 import type { Queryable } from '../database/database.ts';
+import { type Rights, readRights, rightsOf, type StoredRights } from '../roles/rights.ts';
 import type { LiveSession } from './session.ts';
 
 const liveColumns = (db: Queryable) => db`
   s.id, s.user_id AS "userId", s.refresh_counter AS "refreshCounter",
   extract(epoch FROM s.refreshed_at)::float AS "refreshedAt", extract(epoch FROM s.expires_at)::float AS "expiresAt",
   extract(epoch FROM now())::float AS now, s.methods,
-  extract(epoch FROM coalesce(s.authenticated_at, s.created_at))::float AS "authenticatedAt"`;
+  extract(epoch FROM coalesce(s.authenticated_at, s.created_at))::float AS "authenticatedAt",
+  ${rightsOfUser(db)} AS rights`;
+
+const rightsOfUser = (db: Queryable) => db`(SELECT ${rightsOf(db, 'u')} FROM users u WHERE u.id = s.user_id)`;
+
+function withRights<Row extends { rights: StoredRights }>(row: Row): Omit<Row, 'rights'> & { rights: Rights } {
+  return { ...row, rights: readRights(row.rights) };
+}
+
+type Stored<Row> = Omit<Row, 'rights'> & { rights: StoredRights };
 
 export interface NewSession {
   id: string;
@@ -31,7 +41,7 @@ export async function insertSession(
   session: NewSession,
   audit: AuditEvent,
 ): Promise<LiveSession | undefined> {
-  const [row] = await db<LiveSession[]>`
+  const [row] = await db<Stored<LiveSession>[]>`
     WITH made AS (
     INSERT INTO sessions AS s (id, tenant_id, user_id, user_agent, ip, methods, authenticated_at, idle_expires_at, expires_at)
     SELECT ${session.id}, ${session.tenantId}, u.id, ${session.userAgent ?? null}, ${session.ip},
@@ -44,13 +54,13 @@ export async function insertSession(
     RETURNING ${liveColumns(db)}),
     ${auditRecord(db, audit, db`FROM made`)}
     SELECT * FROM made`;
-  return row;
+  return row && withRights(row);
 }
 
 /** Seconds within which a token that was used once may be used once more: a lost reply, two tabs. */
 const graceSeconds = 10;
 
-export type RefreshedSession = LiveSession & { tenantId: string; userScopes: string[] };
+export type RefreshedSession = LiveSession & { tenantId: string };
 
 /**
  * Turns the counter if it is the token's, or returns the session as it is if the token was the last one, just now. One
@@ -61,20 +71,19 @@ export async function advanceSession(
   db: Queryable,
   { sessionId, counter, refreshTokenSeconds }: { sessionId: string; counter: number; refreshTokenSeconds: number },
 ): Promise<RefreshedSession | undefined> {
-  const [row] = await db<RefreshedSession[]>`
+  const [row] = await db<Stored<RefreshedSession>[]>`
     UPDATE sessions s SET
       refresh_counter = ${counter} + 1,
       refreshed_at = CASE WHEN s.refresh_counter = ${counter} THEN now() ELSE s.refreshed_at END,
       idle_expires_at = CASE WHEN s.refresh_counter = ${counter}
         THEN least(now() + make_interval(secs => ${refreshTokenSeconds}), s.expires_at) ELSE s.idle_expires_at END
-    FROM users u
-    WHERE s.id = ${sessionId} AND u.id = s.user_id
+    WHERE s.id = ${sessionId}
       AND s.revoked_at IS NULL AND s.idle_expires_at > now() AND s.expires_at > now()
       AND (s.refresh_counter = ${counter}
            OR (s.refresh_counter = ${counter} + 1
                AND s.refreshed_at > now() - make_interval(secs => ${graceSeconds})))
-    RETURNING ${liveColumns(db)}, s.tenant_id AS "tenantId", u.scopes AS "userScopes"`;
-  return row;
+    RETURNING ${liveColumns(db)}, s.tenant_id AS "tenantId"`;
+  return row && withRights(row);
 }
 
 /** Notes that whoever holds a live session has authenticated again, and turns its counter: its next tokens say so. */
@@ -90,16 +99,15 @@ export async function renewSession(
     refreshTokenSeconds: number;
   },
 ): Promise<RefreshedSession | undefined> {
-  const [row] = await db<RefreshedSession[]>`
+  const [row] = await db<Stored<RefreshedSession>[]>`
     UPDATE sessions s SET
       refresh_counter = s.refresh_counter + 1, refreshed_at = now(), authenticated_at = now(),
       methods = ARRAY(SELECT DISTINCT unnest(s.methods || ${methods as string[]}::text[])),
       idle_expires_at = least(now() + make_interval(secs => ${refreshTokenSeconds}), s.expires_at)
-    FROM users u
-    WHERE s.id = ${sessionId} AND u.id = s.user_id
+    WHERE s.id = ${sessionId}
       AND s.revoked_at IS NULL AND s.idle_expires_at > now() AND s.expires_at > now()
-    RETURNING ${liveColumns(db)}, s.tenant_id AS "tenantId", u.scopes AS "userScopes"`;
-  return row;
+    RETURNING ${liveColumns(db)}, s.tenant_id AS "tenantId"`;
+  return row && withRights(row);
 }
 
 /** Ends a session whose refresh token came back although a newer one is out; returns whose it was. */
@@ -158,7 +166,7 @@ export async function liveSessions(
 
 export type TouchedSession = Pick<LiveSession, 'userId' | 'methods' | 'authenticatedAt'> & {
   tenantId: string;
-  userScopes: string[];
+  rights: Rights;
 };
 
 /** Notes that a live session is used, which keeps it from ending idle; returns whose it is, unless they are disabled. */
@@ -167,15 +175,16 @@ export async function touchSession(
   id: string,
   idleSeconds: number,
 ): Promise<TouchedSession | undefined> {
-  const [row] = await db<TouchedSession[]>`
+  const [row] = await db<Stored<TouchedSession>[]>`
     UPDATE sessions s SET
       refreshed_at = now(), idle_expires_at = least(now() + make_interval(secs => ${idleSeconds}), s.expires_at)
     FROM users u
     WHERE s.id = ${id} AND u.id = s.user_id AND u.disabled_at IS NULL
       AND s.revoked_at IS NULL AND s.idle_expires_at > now() AND s.expires_at > now()
-    RETURNING s.user_id AS "userId", s.tenant_id AS "tenantId", u.scopes AS "userScopes", s.methods,
-              extract(epoch FROM coalesce(s.authenticated_at, s.created_at))::float AS "authenticatedAt"`;
-  return row;
+    RETURNING s.user_id AS "userId", s.tenant_id AS "tenantId", s.methods,
+              extract(epoch FROM coalesce(s.authenticated_at, s.created_at))::float AS "authenticatedAt",
+              ${rightsOf(db, 'u')} AS rights`;
+  return row && withRights(row);
 }
 
 /** Every session of a user that is kept, also those that have ended, newest first. */
@@ -202,14 +211,14 @@ export async function sessionAddresses(db: Queryable, userId: string): Promise<s
 export async function refreshableSession(
   db: Queryable,
   { sessionId, counter }: { sessionId: string; counter: number },
-): Promise<{ tenantId: string; userId: string; userScopes: string[]; idleExpiresAt: number } | undefined> {
-  const [row] = await db<{ tenantId: string; userId: string; userScopes: string[]; idleExpiresAt: number }[]>`
-    SELECT s.tenant_id AS "tenantId", s.user_id AS "userId", u.scopes AS "userScopes",
+): Promise<{ tenantId: string; userId: string; rights: Rights; idleExpiresAt: number } | undefined> {
+  const [row] = await db<{ tenantId: string; userId: string; rights: StoredRights; idleExpiresAt: number }[]>`
+    SELECT s.tenant_id AS "tenantId", s.user_id AS "userId", ${rightsOf(db, 'u')} AS rights,
            extract(epoch FROM s.idle_expires_at)::float AS "idleExpiresAt"
     FROM sessions s JOIN users u ON u.id = s.user_id
     WHERE s.id = ${sessionId} AND s.refresh_counter = ${counter}
       AND s.revoked_at IS NULL AND s.idle_expires_at > now() AND s.expires_at > now()`;
-  return row;
+  return row && withRights(row);
 }
 
 /** Removes sessions that ended so long ago that no token of theirs can be alive. */

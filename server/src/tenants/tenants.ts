@@ -8,8 +8,7 @@ import type { Database, Queryable } from '../database/database.ts';
 import type { Caller } from '../http/caller.ts';
 import { invalidRequest } from '../http/problem.ts';
 import { tenantExists, unknownTenant } from './errors.ts';
-import type { Quota } from './quotas.ts';
-import { allTenants, findTenantById, findTenantBySlug, insertTenant } from './store.ts';
+import { allTenants, findTenantById, findTenantBySlug, insertTenant, type TenantSummary } from './store.ts';
 
 export interface Tenant {
   id: string;
@@ -75,14 +74,14 @@ export async function ensureDefaultTenant(db: Queryable): Promise<Tenant> {
 }
 
 /** @throws tenantExists, invalidRequest */
-export async function createTenant(db: Queryable, name: string): Promise<Tenant> {
+export async function createTenant(db: Queryable, name: string, userScopes?: string[]): Promise<Tenant> {
   const slug = checkSlug(name);
-  const made = await insertTenant(db, slug);
+  const made = await insertTenant(db, slug, userScopes);
   if (!made) throw tenantExists({ detail: `There is a tenant "${slug}" already.` });
   return made;
 }
 
-export async function listTenants(db: Queryable): Promise<(Tenant & Quota & { createdAt: Date })[]> {
+export async function listTenants(db: Queryable): Promise<TenantSummary[]> {
   return allTenants(db);
 }
 

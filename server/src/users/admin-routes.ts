@@ -12,7 +12,7 @@ import { type DisableWorld, disableUser, enableUser } from './disable-user.ts';
 import { userNotFound } from './errors.ts';
 import { UserAnswer } from './schemas.ts';
 import { markVerified } from './store.ts';
-import { presentUser, type User } from './user.ts';
+import { isAdministrator, presentUser, type User } from './user.ts';
 
 export interface AdminWorld extends DisableWorld {
   db: Database;
@@ -22,7 +22,8 @@ export interface AdminWorld extends DisableWorld {
 
 const UserInFull = Type.Object({
   ...UserAnswer.properties,
-  scopes: Type.Array(Type.String(), { description: 'Beyond the ones of every session' }),
+  scopes: Type.Array(Type.String(), { description: 'Their own, beyond those of every session and of their roles' }),
+  roles: Type.Array(Type.String()),
   disabled_at: Type.Union([Type.String({ format: 'date-time' }), Type.Null()]),
 });
 
@@ -33,6 +34,7 @@ export function adminRoutes(world: AdminWorld): Routes {
   const present = async (user: User) => ({
     ...presentUser(user, await world.tenantSlug(user.tenantId)),
     scopes: user.scopes,
+    roles: user.rights.roles,
     disabled_at: user.disabledAt?.toISOString() ?? null,
   });
   return (app) => {
@@ -61,8 +63,7 @@ export function adminRoutes(world: AdminWorld): Routes {
         async (request: FastifyRequest<{ Params: { uuid: string } }>) => {
           const caller = callerOf(request);
           const user = await findNamedUser(world.db, caller.tenantId, request.params.uuid);
-          // Who may write users is not thereby above those who hold every right.
-          if (user.scopes.includes('admin')) requireScope(caller, 'admin');
+          if (isAdministrator(user)) requireScope(caller, 'admin');
           return { user: await present(await act(world, user, caller)) };
         },
       );

@@ -1,6 +1,7 @@
 /** What an operator does: no letter, no session, and rights if need be. */
 import { recordAudit } from '../audit/record.ts';
 import type { Database, Queryable, Transaction } from '../database/database.ts';
+import { grantRoles } from '../roles/grant-role.ts';
 import { alreadyRegistered, userNotFound } from './errors.ts';
 import { prepareUser, type Registration, type SettingPasswords } from './register.ts';
 import { findUserByEmail, findUserById, insertUser, type NewUser, usersPage } from './store.ts';
@@ -9,17 +10,22 @@ import { readEmail, type User } from './user.ts';
 export interface NewAccount extends Registration {
   tenantId: string;
   scopes?: string[];
+  roles?: string[];
   isVerified?: boolean;
 }
 
-/** @throws alreadyRegistered, invalidRequest, commonPassword */
+/** @throws alreadyRegistered, invalidRequest, commonPassword, roleNotFound, tooManyRoles */
 export async function createUser(
   world: SettingPasswords & { db: Database },
-  { tenantId, scopes, isVerified, ...registration }: NewAccount,
+  { tenantId, scopes, roles = [], isVerified, ...registration }: NewAccount,
 ): Promise<User> {
   const prepared = await prepareUser(world, tenantId, registration);
   const account = { ...prepared, scopes: scopes ?? [], isVerified: isVerified ?? false };
-  const user = await world.db.begin((tx) => insertAccount(tx, account));
+  const user = await world.db.begin(async (tx) => {
+    const made = await insertAccount(tx, account);
+    if (made) await grantRoles(tx, { userId: made.id, tenantId }, roles);
+    return made;
+  });
   if (!user) throw alreadyRegistered({ detail: 'The e-mail address or the username is taken in this tenant.' });
   return user;
 }

@@ -124,8 +124,8 @@ async function identify(world: UserWorld, request: FastifyRequest, server: strin
   if (user.hasSecondFactor) {
     throw invalidCredentials({ detail: 'This account has a second factor, which Basic cannot carry. Log in.' });
   }
-  const { id, tenantId, scopes } = user;
-  return { kind: 'user', id, name: `user:${id}`, tenantId, scopes: new Set(['basic', ...scopes]) };
+  const { id, tenantId, rights } = user;
+  return { kind: 'user', id, name: `user:${id}`, tenantId, scopes: new Set(rights.scopes) };
 }
 
 /** @throws userNotFound where the query names another tenant than the credential's: nobody is there (S41) */

@@ -23,6 +23,7 @@ export async function* exportUser(world: ExportWorld, user: User): AsyncGenerato
     email_verified_at: user.emailVerifiedAt,
     disabled_at: user.disabledAt,
     scopes: user.scopes,
+    roles: user.rights.roles,
     has_password: user.passwordHash !== null,
     email_change: change ? { email: change.email } : null,
   };

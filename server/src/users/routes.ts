@@ -3,6 +3,7 @@ import type { Transaction } from '../database/database.ts';
 import { type Authenticate, callerOf, type Needs } from '../http/caller.ts';
 import type { LinkPages } from '../http/link-pages.ts';
 import type { Routes } from '../http/server.ts';
+import type { RoleWorld } from '../roles/manage-roles.ts';
 import type { Tenant, TenantDirectory } from '../tenants/tenants.ts';
 import { adminRoutes } from './admin-routes.ts';
 import { findUser } from './create-user.ts';
@@ -15,13 +16,14 @@ import { importRoutes } from './import-routes.ts';
 import type { PasswordPolicy } from './password-policy.ts';
 import { passwordRoutes } from './password-routes.ts';
 import { registerRoutes } from './register-routes.ts';
+import { userRoleRoutes } from './role-routes.ts';
 import { UserAnswer } from './schemas.ts';
 import type { PasswordWorld } from './try-password.ts';
 import { type Origin, presentUser, type User, userCaller } from './user.ts';
 import type { LetterWorld } from './verify-email.ts';
 import { verifyRoutes } from './verify-routes.ts';
 
-export interface UserWorld extends LetterWorld, DeleteWorld, TenantDirectory, PasswordWorld, ExportWorld {
+export interface UserWorld extends RoleWorld, LetterWorld, DeleteWorld, TenantDirectory, PasswordWorld, ExportWorld {
   passwordPolicy: PasswordPolicy;
   registration: 'open' | 'private' | 'closed';
   needs: Needs;
@@ -39,6 +41,7 @@ export function userRoutes(world: UserWorld): Routes {
     directoryRoutes(world)(app);
     emailChangeRoutes(world)(app);
     adminRoutes(world)(app);
+    userRoleRoutes(world)(app);
     exportRoutes(world)(app);
     importRoutes(world)(app);
     passwordRoutes(world)(app);

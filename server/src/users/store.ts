@@ -1,5 +1,6 @@
 import { newId } from '../crypto/ids.ts';
 import type { Queryable } from '../database/database.ts';
+import { readRights, rightsOf, type StoredRights } from '../roles/rights.ts';
 import type { User } from './user.ts';
 
 interface UserRow {
@@ -13,6 +14,7 @@ interface UserRow {
   password_hash: string | null;
   has_second_factor: boolean;
   scopes: string[];
+  rights: StoredRights;
   email_verified_at: Date | null;
   disabled_at: Date | null;
   created_at: Date;
@@ -29,6 +31,7 @@ const toUser = (row: UserRow): User => ({
   passwordHash: row.password_hash,
   hasSecondFactor: row.has_second_factor,
   scopes: row.scopes,
+  rights: readRights(row.rights),
   emailVerifiedAt: row.email_verified_at,
   disabledAt: row.disabled_at,
   createdAt: row.created_at,
@@ -36,7 +39,7 @@ const toUser = (row: UserRow): User => ({
 
 const columns = (db: Queryable) => db`
   id, tenant_id, email, email_normalized, username, name, profile_image_url, password_hash, has_second_factor, scopes,
-  email_verified_at, disabled_at, created_at`;
+  email_verified_at, disabled_at, created_at, ${rightsOf(db, 'users')} AS rights`;
 
 export interface NewUser {
   id: string;
@@ -225,6 +228,9 @@ export async function removeUser(db: Queryable, tenantId: string, id: string): P
 }
 
 export async function administratorExists(db: Queryable): Promise<boolean> {
-  const [row] = await db<{ exists: boolean }[]>`SELECT EXISTS (SELECT FROM users WHERE 'admin' = ANY(scopes))`;
+  const [row] = await db<{ exists: boolean }[]>`
+    SELECT EXISTS (SELECT FROM users WHERE 'admin' = ANY(scopes))
+      OR EXISTS (SELECT FROM roles JOIN user_roles ON user_roles.tenant_id = roles.tenant_id AND role = name
+                 WHERE 'admin' = ANY(scopes)) AS exists`;
   return row?.exists === true;
 }

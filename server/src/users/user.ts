@@ -6,6 +6,7 @@
 import { normalizeEmail, parseAddress } from '../emails/address.ts';
 import type { Caller } from '../http/caller.ts';
 import { invalidRequest } from '../http/problem.ts';
+import type { Rights } from '../roles/rights.ts';
 import { usersOnly } from './errors.ts';
 import type { UserAnswer } from './schemas.ts';
 
@@ -20,8 +21,9 @@ export interface User {
   profileImageUrl: string | null;
   passwordHash: string | null;
   hasSecondFactor: boolean;
-  /** Beyond the ones of every user session. */
+  /** The user's own, beyond those of every user session and of the user's roles. */
   scopes: string[];
+  rights: Rights;
   emailVerifiedAt: Date | null;
   disabledAt: Date | null;
   createdAt: Date;
@@ -39,6 +41,11 @@ export function presentUser(user: User, tenantSlug: string): UserAnswer {
     server: tenantSlug,
     created_at: user.createdAt.toISOString(),
   };
+}
+
+/** Whether a user holds every right, by a role or otherwise. Who may write users is not thereby above those. */
+export function isAdministrator({ rights }: User): boolean {
+  return rights.scopes.includes('admin');
 }
 
 export interface Address {
