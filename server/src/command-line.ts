@@ -13,6 +13,7 @@ const commands: Record<string, () => Promise<Command[]>> = {
   tenants: async () => (await import('./cli/tenants.ts')).tenantCommands,
   clients: async () => (await import('./cli/clients.ts')).clientCommands,
   keys: async () => (await import('./cli/keys.ts')).keyCommands,
+  'signing-keys': async () => (await import('./cli/signing-keys.ts')).signingKeyCommands,
   users: async () => (await import('./cli/users.ts')).userCommands,
   roles: async () => (await import('./cli/roles.ts')).roleCommands,
   emails: async () => (await import('./cli/emails.ts')).emailCommands,

@@ -1,7 +1,7 @@
 /** What has to be done now and then: coming months' partitions, and rows that no longer count for anything. */
 import type { Logger } from 'pino';
 import { purgeChallenges } from './challenges/store.ts';
-import { type Database, isUnavailable } from './database/database.ts';
+import { isUnavailable } from './database/database.ts';
 import { createPartitions } from './database/migrate.ts';
 import { foldCounters } from './emails/counters.ts';
 import { purgeIdempotencyKeys } from './http/idempotency.ts';
@@ -11,6 +11,7 @@ import { purgeLimits } from './limits/postgres.ts';
 import { purgeSecondFactors } from './second-factors/store.ts';
 import { purgeSignInsBegun } from './sessions/sign-in-store.ts';
 import { purgeSessions } from './sessions/store.ts';
+import { keepSigningKeys } from './signing-keys/keep-keys.ts';
 import { purgeEmailChanges } from './users/email-change-store.ts';
 import { purgeWebhookHistory } from './webhooks/purge.ts';
 
@@ -31,13 +32,13 @@ const tasks = [
 ];
 
 /** Every node does it; twice does no harm. Returns how to stop. */
-export function keepHouse({ db, log }: { db: Database; log: Logger }): () => Promise<void> {
+export function keepHouse(world: Parameters<typeof keepSigningKeys>[0] & { log: Logger }): () => Promise<void> {
   const round = async () => {
-    for (const task of tasks) {
+    for (const task of [...tasks, () => keepSigningKeys(world)]) {
       try {
-        await task(db);
+        await task(world.db);
       } catch (error) {
-        if (!isUnavailable(error)) log.error({ err: error }, 'housekeeping failed; it is tried again in an hour');
+        if (!isUnavailable(error)) world.log.error({ err: error }, 'housekeeping failed; it is tried again in an hour');
       }
     }
   };

@@ -25,6 +25,7 @@ const features: Record<string, string[]> = {
   suppressions: [],
   inbox: [],
   'api-keys': ['tenants', 'audit'],
+  'signing-keys': ['tenants', 'audit'],
   tenants: ['audit'],
   audit: ['webhooks'],
   webhooks: [],

@@ -42,6 +42,8 @@ export type AuditType =
   | 'client.deleted'
   | 'api_key.created'
   | 'api_key.revoked'
+  | 'signing_key.rotated'
+  | 'signing_key.removed'
   | 'suppression.unsubscribed'
   | 'domain.created'
   | 'domain.verified'

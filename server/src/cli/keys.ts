@@ -3,6 +3,7 @@ import { listKeys } from '../api-keys/list-keys.ts';
 import { revokeKey } from '../api-keys/revoke-key.ts';
 import { listTenants } from '../tenants/tenants.ts';
 import { asTable, type Command, requiredOption, tenantOf, textOption, UsageError, withDatabase } from './command.ts';
+import { rotateCommand } from './signing-keys.ts';
 
 export const keyCommands: Command[] = [
   {
@@ -63,5 +64,10 @@ export const keyCommands: Command[] = [
         await revokeKey({ db }, id);
         print({ id, revoked: true }, `Revoked the API key ${id}.`);
       }),
+  },
+  {
+    ...rotateCommand,
+    name: 'keys rotate',
+    summary: 'The same as signing-keys rotate: about the keys that sign access tokens, not API keys.',
   },
 ];

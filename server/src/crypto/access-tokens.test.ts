@@ -2,7 +2,11 @@ import assert from 'node:assert/strict';
 import { createHmac, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { createLocalJWKSet, jwtVerify } from 'jose';
+import pino from 'pino';
 import { testDatabase } from '../../test/support/database.ts';
+import type { Database } from '../database/database.ts';
+import { followSigningKeys } from '../signing-keys/follow-keys.ts';
+import { keepSigningKeys } from '../signing-keys/keep-keys.ts';
 import {
   makeTokenSigner,
   makeTokenVerifier,
@@ -11,14 +15,15 @@ import {
   type TokenVerifier,
 } from './access-tokens.ts';
 import { makeSecrets, type Secrets } from './secrets.ts';
-import { loadSigningKeys, type SigningKeys } from './signing-keys.ts';
+import type { SigningKeys } from './signing-keys.ts';
 
+const log = pino({ level: 'silent' });
 const publicUrl = 'https://id.example.com';
 
 describe('access tokens', () => {
   let database: Awaited<ReturnType<typeof testDatabase>>;
   let secrets: Secrets;
-  let keys: SigningKeys;
+  let keys: SigningKeys & { stop: () => void };
   let signer: TokenSigner;
   let verifier: TokenVerifier;
   const subject = { sub: 'someone', clientId: 'postern', scope: 'basic email', sid: 's1', tenant: 'default' };
@@ -26,16 +31,25 @@ describe('access tokens', () => {
   before(async () => {
     database = await testDatabase();
     secrets = makeSecrets([randomBytes(32)]);
-    keys = await loadSigningKeys({ db: database.db, secrets });
+    keys = await loadKeys(database.db);
     signer = makeTokenSigner({ keys, publicUrl });
     verifier = makeTokenVerifier({ keys, publicUrl });
   });
-  after(() => database.close());
+  after(() => {
+    keys.stop();
+    return database.close();
+  });
+
+  /** As a node does when it starts. */
+  async function loadKeys(db: Database, by = secrets) {
+    await keepSigningKeys({ db, secrets: by, accessTokenSeconds: 3_600, signingKeyDays: 90 });
+    return followSigningKeys({ db, secrets: by, log });
+  }
 
   it('are RFC 9068 JWTs that any library verifies by the published keys', async () => {
     const token = await signer.sign({ ...subject, lifetimeSeconds: 60 });
     const options = { issuer: publicUrl, audience: publicUrl, typ: 'at+jwt', algorithms: ['ES256'] };
-    const { payload } = await jwtVerify(token, createLocalJWKSet(keys.jwks), options);
+    const { payload } = await jwtVerify(token, createLocalJWKSet(keys.latest().jwks), options);
     assert.deepEqual(Object.keys(payload).sort(), [
       ...['aud', 'client_id', 'exp', 'iat', 'iss', 'jti', 'scope', 'sid', 'sub', 'tenant'],
     ]);
@@ -44,19 +58,19 @@ describe('access tokens', () => {
 
   it('are signed with one key by nodes that start together, and by the next start', async () => {
     const empty = await testDatabase();
-    const world = { db: empty.db, secrets };
-    const nodes = await Promise.all([loadSigningKeys(world), loadSigningKeys(world), loadSigningKeys(world)]);
-    const later = await loadSigningKeys(world);
-    assert.equal(new Set([...nodes, later].map((node) => node.current.kid)).size, 1);
+    const nodes = await Promise.all([loadKeys(empty.db), loadKeys(empty.db), loadKeys(empty.db)]);
+    const later = await loadKeys(empty.db);
+    assert.equal(new Set([...nodes, later].map((node) => node.latest().current.kid)).size, 1);
+    for (const node of [...nodes, later]) node.stop();
     await empty.close();
   });
 
   it('S24 are signed with a key that a dump does not show', async () => {
     const rows = await database.db`SELECT * FROM signing_keys`;
-    const { d } = keys.current.privateKey.export({ format: 'jwk' });
+    const { d } = keys.latest().current.privateKey.export({ format: 'jwk' });
     assert.ok(d && !JSON.stringify(rows).includes(d));
     const others = makeSecrets([randomBytes(32)]);
-    await assert.rejects(loadSigningKeys({ db: database.db, secrets: others }), /SECRET_KEY/);
+    await assert.rejects(loadKeys(database.db, others), /SECRET_KEY/);
   });
 
   describe('are refused', () => {
@@ -72,8 +86,8 @@ describe('access tokens', () => {
       tenant: 'default',
     });
     const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
-    const forge = (header: object, claims: unknown, key: KeyObject = keys.current.privateKey) => {
-      const input = `${part({ alg: 'ES256', typ: 'at+jwt', kid: keys.current.kid, ...header })}.${part(claims)}`;
+    const forge = (header: object, claims: unknown, key: KeyObject = keys.latest().current.privateKey) => {
+      const input = `${part({ alg: 'ES256', typ: 'at+jwt', kid: keys.latest().current.kid, ...header })}.${part(claims)}`;
       return `${input}.${sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`;
     };
 
@@ -84,7 +98,7 @@ describe('access tokens', () => {
     it('S25 without a signature, by any spelling of none', async () => {
       for (const alg of ['none', 'None', 'NONE', '']) {
         assert.equal(
-          await verifier.verify(`${part({ alg, typ: 'at+jwt', kid: keys.current.kid })}.${part(good())}.`),
+          await verifier.verify(`${part({ alg, typ: 'at+jwt', kid: keys.latest().current.kid })}.${part(good())}.`),
           undefined,
         );
       }
@@ -94,8 +108,8 @@ describe('access tokens', () => {
     });
 
     it('S25 signed by HMAC with the public key', async () => {
-      const pem = createPublicKey(keys.current.privateKey).export({ type: 'spki', format: 'pem' });
-      const input = `${part({ alg: 'HS256', typ: 'at+jwt', kid: keys.current.kid })}.${part(good())}`;
+      const pem = createPublicKey(keys.latest().current.privateKey).export({ type: 'spki', format: 'pem' });
+      const input = `${part({ alg: 'HS256', typ: 'at+jwt', kid: keys.latest().current.kid })}.${part(good())}`;
       const mac = createHmac('sha256', pem).update(input).digest('base64url');
       assert.equal(await verifier.verify(`${input}.${mac}`), undefined);
     });

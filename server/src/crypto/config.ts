@@ -1,4 +1,4 @@
-import { list } from '../settings.ts';
+import { integer, list } from '../settings.ts';
 
 export const cryptoSettings = {
   secretKeys: {
@@ -9,6 +9,12 @@ export const cryptoSettings = {
       'Encrypts keys at rest and keys the HMACs: at least 32 random bytes in base64 (`openssl rand -base64 32`). ' +
       'A comma-separated list rotates: the first is used, the others still open what they sealed.',
   },
+  signingKeyDays: integer('SIGNING_KEY_DAYS', {
+    default: 90,
+    min: 1,
+    max: 3_650,
+    help: 'How long a key signs access tokens before the next one does. `postern signing-keys` shows and changes them.',
+  }),
 };
 
 function checkKey(key: string): void {

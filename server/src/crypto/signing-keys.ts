@@ -1,10 +1,6 @@
-/**
- * The keys that sign access tokens. They are made at the first start, their private parts sealed with SECRET_KEY; every
- * node of one database signs with the same.
- */
+/** The keys that sign access tokens: how one is made and opened. When each signs is decided in `signing-keys/`. */
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { type CryptoKey, calculateJwkThumbprint, importJWK } from 'jose';
-import type { Database, Queryable } from '../database/database.ts';
 import type { Secrets } from './secrets.ts';
 
 /** A public key as RFC 7517 publishes it. */
@@ -13,74 +9,72 @@ export interface PublicJwk {
   crv: 'P-256';
   x: string;
   y: string;
+  /** Thumbprint of the key (RFC 7638). */
   kid: string;
   alg: 'ES256';
   use: 'sig';
 }
 
-export interface SigningKeys {
+/** The keys of one moment. */
+export interface KeySet {
   /** Signs new tokens. */
   current: { kid: string; privateKey: KeyObject };
-  /** Verify tokens, by kid; of retired keys too. */
+  /** Verify tokens, by kid: the next key and retired ones too. */
   publicKeys: ReadonlyMap<string, CryptoKey>;
   /** What `/.well-known/jwks.json` shows. */
   jwks: { keys: PublicJwk[] };
 }
 
-interface StoredKey {
-  kid: string;
-  publicJwk: PublicJwk;
-  privateSealed: Uint8Array;
-  isRetired: boolean;
+/** The keys as they come and go. */
+export interface SigningKeys {
+  /**
+   * Those of half a minute ago at most.
+   * @throws Error when they are older and the database cannot be read
+   */
+  fresh: () => KeySet | Promise<KeySet>;
+  /**
+   * Those read after this call, for a token whose key is not known. Calls share a read, so that it happens once a second
+   * at most, whatever is sent to us.
+   * @throws Error when the database cannot be read
+   */
+  readAgain: () => Promise<KeySet>;
+  /** Those read last, however long ago. */
+  latest: () => KeySet;
 }
 
-// Nodes that start together must not each make a key. Any number will do, as long as every Postern uses the same.
-const makingLock = 7_165_411_002;
+export interface NewSigningKey {
+  kid: string;
+  publicJwk: PublicJwk;
+  privateSealed: Buffer;
+}
 
-/** Reads the keys; makes the first where there is none. */
-export async function loadSigningKeys({ db, secrets }: { db: Database; secrets: Secrets }): Promise<SigningKeys> {
-  let stored = await readKeys(db);
-  if (stored.length === 0) stored = await makeFirstKey(db, secrets);
-  const newest = stored.find((key) => !key.isRetired);
-  if (!newest) throw new Error('Every signing key is retired; there is none to sign with.');
+const sealPurpose = 'signing-key';
 
-  const jwk = JSON.parse(secrets.open('signing-key', newest.privateSealed).toString('utf8'));
-  const publicKeys = new Map<string, CryptoKey>();
-  for (const { kid, publicJwk } of stored) {
-    const key = await importJWK(publicJwk, 'ES256');
-    if (!(key instanceof Uint8Array)) publicKeys.set(kid, key);
-  }
+export async function newSigningKey(secrets: Secrets): Promise<NewSigningKey> {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const { d, x, y } = privateKey.export({ format: 'jwk' });
+  if (!d || !x || !y) throw new Error('A P-256 key was made without its numbers.');
+  const kid = await calculateJwkThumbprint({ kty: 'EC', crv: 'P-256', x, y });
   return {
-    current: { kid: newest.kid, privateKey: createPrivateKey({ key: jwk, format: 'jwk' }) },
-    publicKeys,
-    jwks: { keys: stored.map((key) => key.publicJwk) },
+    kid,
+    publicJwk: { kty: 'EC', crv: 'P-256', x, y, kid, alg: 'ES256', use: 'sig' },
+    privateSealed: secrets.seal(sealPurpose, JSON.stringify({ kty: 'EC', crv: 'P-256', x, y, d })),
   };
 }
 
-async function makeFirstKey(db: Database, secrets: Secrets): Promise<StoredKey[]> {
-  return db.begin(async (tx) => {
-    await tx`SELECT pg_advisory_xact_lock(${makingLock})`;
-    const made = await readKeys(tx);
-    if (made.length > 0) return made;
-    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    const { d, x, y } = privateKey.export({ format: 'jwk' });
-    if (!d || !x || !y) throw new Error('A P-256 key was made without its numbers.');
-    const kid = await calculateJwkThumbprint({ kty: 'EC', crv: 'P-256', x, y });
-    const publicJwk: PublicJwk = { kty: 'EC', crv: 'P-256', x, y, kid, alg: 'ES256', use: 'sig' };
-    const privateSealed = secrets.seal('signing-key', JSON.stringify({ kty: 'EC', crv: 'P-256', x, y, d }));
-    await insertKey(tx, { kid, publicJwk, privateSealed });
-    return [{ kid, publicJwk, privateSealed, isRetired: false }];
-  });
+/** @throws Error when SECRET_KEY does not open it */
+export function openSigningKey(secrets: Secrets, privateSealed: Uint8Array): KeyObject {
+  const jwk = JSON.parse(secrets.open(sealPurpose, privateSealed).toString('utf8'));
+  return createPrivateKey({ key: jwk, format: 'jwk' });
 }
 
-async function readKeys(db: Queryable): Promise<StoredKey[]> {
-  return db<StoredKey[]>`
-    SELECT kid, public_jwk AS "publicJwk", private_sealed AS "privateSealed", retired_at IS NOT NULL AS "isRetired"
-    FROM signing_keys ORDER BY created_at DESC`;
+export async function importPublicKey(publicJwk: PublicJwk): Promise<CryptoKey> {
+  const key = await importJWK(publicJwk, 'ES256');
+  if (key instanceof Uint8Array) throw new Error(`The signing key ${publicJwk.kid} is no public key.`);
+  return key;
 }
 
-async function insertKey(db: Queryable, key: Omit<StoredKey, 'isRetired'>): Promise<void> {
-  await db`
-    INSERT INTO signing_keys (kid, alg, public_jwk, private_sealed)
-    VALUES (${key.kid}, 'ES256', ${db.json({ ...key.publicJwk })}, ${key.privateSealed})`;
+/** Whether it can be the kid of a key of ours: whatever else is not worth a look into the database. */
+export function isKid(kid: unknown): kid is string {
+  return typeof kid === 'string' && /^[\w-]{43}$/.test(kid);
 }

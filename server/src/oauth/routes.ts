@@ -137,8 +137,9 @@ function discoveryRoutes({ publicUrl, keys }: OAuthWorld): Routes {
     app.get(
       '/.well-known/jwks.json',
       { schema: { tags: ['OAuth'], summary: 'Keys that verify access tokens' } },
-      // Short enough that an emergency removal is known within a minute (S28).
-      async (_request, reply) => reply.header('Cache-Control', 'public, max-age=60').send(keys.jwks),
+      // Short enough that a removed key is known to be within a minute (S28). While the database is away they are those
+      // known last: programs that verify tokens themselves can then go on.
+      async (_request, reply) => reply.header('Cache-Control', 'public, max-age=30').send(keys.latest().jwks),
     );
     app.get(
       '/.well-known/oauth-authorization-server',

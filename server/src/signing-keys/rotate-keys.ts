@@ -1,0 +1,56 @@
+import { recordAudit } from '../audit/record.ts';
+import type { Secrets } from '../crypto/secrets.ts';
+import { newSigningKey } from '../crypto/signing-keys.ts';
+import type { Transaction } from '../database/database.ts';
+import { ensureDefaultTenant } from '../tenants/tenants.ts';
+import { changeKeys, type Keys, type KeyWorld } from './change-keys.ts';
+import { nextTooNew } from './errors.ts';
+import { activateNextKey, insertKey, retireCurrentKey } from './store.ts';
+
+/** Kids. */
+export interface Rotation {
+  current: string;
+  next: string;
+  retired: string;
+}
+
+// Longer than any node takes to see a key, than `/.well-known/jwks.json` may be cached, and than the ten minutes for which
+// libraries that verify tokens commonly keep what they read there.
+export const minPublishedSeconds = 900;
+
+/**
+ * The next key becomes the current one, and another is published.
+ * @param isForced also where the next key may not be known everywhere yet; every Postern takes its tokens all the same
+ * @throws nextTooNew
+ */
+export async function rotateSigningKeys(world: KeyWorld, { isForced }: { isForced: boolean }): Promise<Rotation> {
+  return changeKeys(world, async (tx, keys) => {
+    const { publishedSeconds } = keys.next;
+    if (!isForced && publishedSeconds < minPublishedSeconds) {
+      const minutes = Math.ceil((minPublishedSeconds - publishedSeconds) / 60);
+      throw nextTooNew({
+        detail:
+          `The next signing key was published ${Math.floor(publishedSeconds)} s ago. Programs that verify tokens ` +
+          `themselves know it in ${minutes} min; --now rotates at once.`,
+      });
+    }
+    return advance(world, tx, keys);
+  });
+}
+
+/** Moves each key on by one state, in a transaction of `changeKeys`. */
+export async function advance(
+  { secrets }: { secrets: Secrets },
+  tx: Transaction,
+  { current: former, next: current }: Keys,
+): Promise<Rotation> {
+  const next = await newSigningKey(secrets);
+  await retireCurrentKey(tx);
+  await activateNextKey(tx);
+  await insertKey(tx, next);
+  const rotation = { current: current.kid, next: next.kid, retired: former.kid };
+  // Signing keys belong to no tenant; whoever runs Postern looks after the default one.
+  const { id: tenantId } = await ensureDefaultTenant(tx);
+  await recordAudit(tx, { tenantId, type: 'signing_key.rotated', data: rotation });
+  return rotation;
+}
