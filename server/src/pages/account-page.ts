@@ -31,13 +31,14 @@ export function accountPage(texts: Texts, account: Account): Page {
     script: passkeysScriptPath,
     body: html`<h1>${texts.accountTitle}</h1>${note}
 ${greeting(texts, user)}
-<form method="post" action="/account/sign-out"><button type="submit">${texts.signOut}</button></form>
+<form method="post" action="/account/sign-out"><button class="quiet" type="submit">${texts.signOut}</button></form>
 ${sessionsPart(texts, account)}
 ${identitiesPart(texts, account)}
 ${passwordPart(texts, user)}
 ${factorsPart(texts, factors, codesLeft)}
 <h2>${texts.dataTitle}</h2>
 <p><a href="/account/export">${texts.exportData}</a></p>
+<h2>${texts.deleteAccount}</h2>
 <form method="post" action="/account/delete">
 ${field({ name: 'word', label: fill(texts.deleteText, { word: texts.deleteWord }) })}
 <button class="quiet bad" type="submit">${texts.deleteAccount}</button>
@@ -79,20 +80,22 @@ function identitiesPart(texts: Texts, { identities, providers }: Account): Html 
 }
 
 /** Who has no password has nothing to confirm these by, and gets one by a letter first. */
-function passwordPart(texts: Texts, { passwordHash }: User): Html {
+function passwordPart(texts: Texts, { passwordHash, email, username }: User): Html {
   if (passwordHash === null) {
     return html`<h2>${texts.passwordTitle}</h2>
 <p>${texts.noPassword} <a href="/forgot">${texts.setPassword}</a></p>`;
   }
+  // For password managers: whose password it is. It has no name, so it is not sent.
+  const owner = html`<input autocomplete="username" value="${email ?? username ?? ''}" readonly hidden>`;
   return html`<h2>${texts.passwordTitle}</h2>
-<form method="post" action="/account/password">
+<form method="post" action="/account/password">${owner}
 ${field({ name: 'current_password', label: texts.currentPassword, type: 'password', autocomplete: 'current-password' })}
 ${field({ name: 'new_password', label: texts.newPassword, type: 'password', autocomplete: 'new-password' })}
 <button type="submit">${texts.changePassword}</button>
 </form>
 <p><a href="/forgot">${texts.forgotPassword}</a></p>
 <h2>${texts.emailTitle}</h2>
-<form method="post" action="/account/email">
+<form method="post" action="/account/email">${owner}
 ${field({ name: 'email', label: texts.newEmail, type: 'email', autocomplete: 'email' })}
 ${field({ name: 'password', label: texts.currentPassword, type: 'password', autocomplete: 'current-password' })}
 <button type="submit">${texts.changeEmail}</button>

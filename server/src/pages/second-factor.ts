@@ -110,6 +110,6 @@ ${hasPasskey && passkeyForm(texts, { does: 'get', action: '/sign-in/passkey', op
 /** Digits of an app, or the letters and digits of a recovery code. */
 export function factorCodeField(texts: Texts, isFirst: boolean): Html {
   return html`<p><label for="code">${texts.factorCodeField}</label>
-<input class="code" id="code" name="code" autocomplete="one-time-code" autocapitalize="none" spellcheck="false" maxlength="32" required${isFirst && html` autofocus`}></p>
+<input id="code" name="code" autocomplete="one-time-code" autocapitalize="none" spellcheck="false" maxlength="32" required${isFirst && html` autofocus`}></p>
 `;
 }

@@ -138,11 +138,11 @@ export function factorsPart(texts: Texts, factors: SecondFactor[], codesLeft: nu
 <form method="post" action="/account/second-factors/remove">${hidden('id', id)}<button class="quiet" type="submit" aria-label="${texts.unlink}: ${what}">${texts.unlink}</button></form></li>
 `;
   });
-  const codes = html`<form class="aside" method="post" action="/account/recovery-codes"><button class="quiet" type="submit">${texts.newRecoveryCodes}</button> <span class="soft">${fill(texts.recoveryCodesLeft, { left: codesLeft })}</span></form>`;
+  const codes = html`<form class="more" method="post" action="/account/recovery-codes"><button class="quiet" type="submit">${texts.newRecoveryCodes}</button> <span class="soft">${fill(texts.recoveryCodesLeft, { left: codesLeft })}</span></form>`;
   return html`<h2 id="second-factors">${texts.secondFactorsTitle}</h2>
 <p class="soft">${texts.secondFactorsText}</p>
 ${factors.length > 0 && html`<ul class="rows">${rows}</ul>`}
-<form class="aside" method="post" action="/account/authenticator"><button class="quiet" type="submit">${texts.addAuthenticator}</button></form>
+<form class="more" method="post" action="/account/authenticator"><button class="quiet" type="submit">${texts.addAuthenticator}</button></form>
 ${passkeyForm(texts, { does: 'create', action: '/account/passkeys', options: '/account/passkeys/options', button: texts.addPasskey })}
 ${factors.length > 0 && codes}`;
 }

@@ -80,7 +80,7 @@ ${field({ name: 'password', label: texts.choosePassword, type: 'password', autoc
 <button type="submit">${texts.signUp}</button>
 </form>
 ${providerLinks(world, texts, server)}
-<p class="aside"><a href="${within(server, '/sign-in')}">${texts.toSignIn}</a></p>`,
+<p class="aside"><a href="${within(server, '/sign-in')}">${texts.haveAccount}</a></p>`,
   };
 }
 
@@ -90,7 +90,7 @@ function closedPage(texts: Texts, server: string | undefined): Page & { status: 
     title: texts.signUpTitle,
     body: html`<h1>${texts.signUpTitle}</h1>
 <p>${texts.faults['users.registration_closed']}</p>
-<p class="aside"><a href="${within(server, '/sign-in')}">${texts.toSignIn}</a></p>`,
+<p class="aside"><a href="${within(server, '/sign-in')}">${texts.haveAccount}</a></p>`,
   };
 }
 

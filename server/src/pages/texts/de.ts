@@ -34,6 +34,7 @@ export const de: Texts = {
   signUp: 'Konto anlegen',
   signUpTitle: 'Konto anlegen',
   toSignUp: 'Noch kein Konto? Legen Sie eines an',
+  haveAccount: 'Sie haben ein Konto? Melden Sie sich an',
   choosePassword: 'Passwort, mindestens 8 Zeichen',
   signUpLetterSent:
     'Ein Brief an diese Adresse ist unterwegs. Öffnen Sie seinen Link, um die Adresse zu bestätigen; danach können Sie ' +

@@ -33,6 +33,7 @@ export const en = {
   signUp: 'Create the account',
   signUpTitle: 'Create an account',
   toSignUp: 'No account yet? Create one',
+  haveAccount: 'You have an account? Sign in',
   choosePassword: 'Password, at least 8 characters',
   signUpLetterSent:
     'A letter is on its way to this address. Open its link to confirm the address; then you can sign in.',
