@@ -21,7 +21,7 @@ export interface PasskeyForm {
 export function passkeyForm(texts: Texts, { does, action, options, step, server, button }: PasskeyForm): Html {
   return html`<form class="more" method="post" action="${action}" data-passkey="${does}" data-options="${options}" data-failed="${texts.passkeyFailed}" hidden>
 <input type="hidden" name="ceremony"><input type="hidden" name="response">${hidden('step', step)}${hidden('server', server)}
-<button class="quiet" type="submit">${button}</button> <span class="bad" role="status"></span>
+<button class="quiet" type="submit">${button}</button> <span class="bad" aria-live="polite"></span>
 </form>`;
 }
 

@@ -6,7 +6,7 @@ export const passkeysScript = `
 for (const form of document.querySelectorAll('form[data-passkey]')) {
   if (!globalThis.PublicKeyCredential?.parseRequestOptionsFromJSON) continue;
   const { passkey, options: path, failed } = form.dataset;
-  const said = form.querySelector('[role=status]');
+  const said = form.querySelector('[aria-live]');
   form.hidden = false;
   form.addEventListener('submit', async (event) => {
     event.preventDefault();

@@ -76,6 +76,62 @@ describe('in Chromium', { skip: skipWithoutChromium }, () => {
     return email;
   }
 
+  async function provenEmail(): Promise<string> {
+    const email = await registered();
+    const { token } = proofIn(await letterTo(postern, email));
+    assert.equal((await postern.call('POST', '/auth/verify', { json: { token } })).status, 200);
+    return email;
+  }
+
+  it('people add a passkey, and sign in with it alone or beside their password', () =>
+    visit(async (page) => {
+      const device = await page.context().newCDPSession(page);
+      await device.send('WebAuthn.enable');
+      await device.send('WebAuthn.addVirtualAuthenticator', {
+        options: {
+          protocol: 'ctap2',
+          transport: 'internal',
+          hasResidentKey: true,
+          hasUserVerification: true,
+          isUserVerified: true,
+          automaticPresenceSimulation: true,
+        },
+      });
+      const email = await provenEmail();
+      await signIn(page, email);
+      await press(page, 'Add a passkey');
+      await page.getByRole('heading', { name: 'Your recovery codes' }).waitFor();
+      assert.deepEqual([await structureFaults(page), await lowContrasts(page)], [[], []]);
+      assert.equal(await page.locator('ul.codes li').count(), 10);
+      await page.getByRole('link', { name: 'I have kept them' }).click();
+      assert.match(await page.innerText('main'), /Passkey: Chrome, Linux/);
+
+      await press(page, 'Sign out');
+      await press(page, 'Sign in with a passkey');
+      await page.waitForURL('**/account');
+      await press(page, 'Sign out');
+      await signIn(page, email);
+      assert.equal(path(page), '/sign-in/second-factor');
+      assert.deepEqual([await structureFaults(page), await lowContrasts(page)], [[], []]);
+      assert.equal((await focusOf(page)).name, 'code');
+      await press(page, 'Use a passkey');
+      await page.waitForURL('**/account');
+      await press(page, 'Remove: Passkey: Chrome, Linux');
+      assert.match(await page.getByRole('status').innerText(), /It is removed/);
+    }));
+
+  it('people who have no passkey here are told so, and go on another way', () =>
+    visit(async (page) => {
+      const device = await page.context().newCDPSession(page);
+      await device.send('WebAuthn.enable');
+      const options = { protocol: 'ctap2', transport: 'internal' } as const;
+      await device.send('WebAuthn.addVirtualAuthenticator', { options });
+      await page.goto('/sign-in');
+      await press(page, 'Sign in with a passkey');
+      await page.getByText('Try again, or go another way').waitFor();
+      await signedIn(page);
+    }));
+
   for (const javaScriptEnabled of [true, false]) {
     describe(javaScriptEnabled ? 'with scripts' : 'without scripts', () => {
       it('people sign up, enter the code of the letter, and are at their account', () =>
