@@ -1,11 +1,8 @@
 /** What a team would put together instead: `peers/api.ts` and `peers/worker.ts` as two processes, a broker between them. */
-import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import pino from 'pino';
 import postgres from 'postgres';
 import { openEmbedded } from '../server/src/database/embedded.ts';
@@ -14,24 +11,16 @@ import type { Arrangement } from './arrangement.ts';
 import { amqpUrl, startRedis } from './brokers.ts';
 import { startChild } from './child.ts';
 import { letterRequest } from './letters.ts';
+import { arePeersInstalled } from './peer-packages.ts';
 
 export interface GlueBroker {
   name: string;
   kind: 'bullmq' | 'rabbitmq';
 }
 
-const folder = fileURLToPath(new URL('.', import.meta.url));
-
-/** The peers this machine can run: their packages are installed where they are missing, in this folder alone. */
+/** The glue this machine can run. */
 export async function availableGlue(): Promise<GlueBroker[]> {
-  if (!existsSync(join(folder, 'node_modules', 'bullmq'))) {
-    console.log("installing the peers' packages (npm ci --prefix bench)");
-    const { status } = spawnSync('npm', ['ci', '--prefix', folder, '--ignore-scripts'], { stdio: 'inherit' });
-    if (status !== 0) {
-      console.log('  (they could not be installed: the glue is left out)');
-      return [];
-    }
-  }
+  if (!arePeersInstalled()) return [];
   const redis = await startRedis();
   await redis?.end();
   return [

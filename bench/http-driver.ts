@@ -11,10 +11,12 @@ export interface Load {
   seconds?: number;
   /** How many requests in all, where it is not the time that counts. */
   requests?: number;
-  /** The bytes of the i-th request. */
-  request: (i: number) => string;
+  /** The bytes of the i-th request, and on which connection it goes. */
+  request: (i: number, connection: number) => string;
   /** Status that counts as success. */
   expect: number;
+  /** Told of each answer with another status; a connection fault is 0. */
+  onFailure?: (status: number, answer: string) => void;
 }
 
 export interface Result {
@@ -35,19 +37,25 @@ export async function drive(load: Load): Promise<Result> {
   const start = performance.now();
   const end = start + (load.seconds ?? Number.POSITIVE_INFINITY) * 1000;
   const requests = load.requests ?? Number.POSITIVE_INFINITY;
+  const fail = (status: number, answer: string) => {
+    failures[status] = (failures[status] ?? 0) + 1;
+    load.onFailure?.(status, answer);
+  };
 
   await Promise.all(
     Array.from(
       { length: load.connections },
-      () =>
+      (_, connection) =>
         new Promise<void>((done) => {
           const socket = connect({ port: load.port, host: '127.0.0.1', noDelay: true });
           let sentAt = 0;
           let pending = '';
+          let isAnswerDue = true;
           const send = () => {
-            if (next >= requests || performance.now() >= end) return socket.end();
+            isAnswerDue = next < requests && performance.now() < end;
+            if (!isAnswerDue) return socket.end();
             sentAt = performance.now();
-            socket.write(load.request(next++));
+            socket.write(load.request(next++, connection));
           };
           socket.setEncoding('latin1');
           socket.on('connect', send);
@@ -55,15 +63,17 @@ export async function drive(load: Load): Promise<Result> {
             pending += chunk;
             const status = completeAnswer(pending);
             if (status === undefined) return;
-            pending = '';
+            isAnswerDue = false;
             if (status === load.expect) latencies.push(performance.now() - sentAt);
-            else failures[status] = (failures[status] ?? 0) + 1;
+            else fail(status, pending);
+            pending = '';
             send();
           });
-          socket.on('error', () => {
-            failures[0] = (failures[0] ?? 0) + 1;
+          socket.on('error', () => {}); // 'close' follows
+          socket.on('close', () => {
+            if (isAnswerDue) fail(0, '');
+            done();
           });
-          socket.on('close', () => done());
         }),
     ),
   );
@@ -73,20 +83,33 @@ export async function drive(load: Load): Promise<Result> {
   return { answered: latencies.length, perSecond: latencies.length / elapsed, p50: at(0.5), p99: at(0.99), failures };
 }
 
-/** The status of the answer in `text` once all of it is there. Every answer has a Content-Length, or is 204. */
+/** The status of the answer in `text` once all of it is there. Every answer has a Content-Length, is chunked or 204. */
 function completeAnswer(text: string): number | undefined {
   const headEnd = text.indexOf('\r\n\r\n');
   if (headEnd < 0) return undefined;
   const status = Number(text.slice(9, 12));
-  const length = /\r\ncontent-length: (\d+)/i.exec(text.slice(0, headEnd + 2))?.[1];
-  if (status !== 204 && length === undefined)
+  const head = text.slice(0, headEnd + 2);
+  const length = /\r\ncontent-length: (\d+)/i.exec(head)?.[1];
+  if (status !== 204 && length === undefined) {
+    if (/\r\ntransfer-encoding: chunked\r\n/i.test(head)) return text.endsWith('\r\n0\r\n\r\n') ? status : undefined;
     throw new Error(`an answer without Content-Length: ${text.slice(0, 200)}`);
+  }
   return text.length >= headEnd + 4 + Number(length ?? 0) ? status : undefined;
+}
+
+/** The bytes of one GET. */
+export function getRequest(path: string, headers: Record<string, string>): string {
+  return `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${headerLines(headers)}\r\n`;
 }
 
 /** The bytes of one HTTP request with a JSON body. */
 export function jsonRequest(path: string, body: unknown, headers: Record<string, string> = {}): string {
   const text = JSON.stringify(body);
-  const extra = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  return `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\n${extra.join('')}\r\n${text}`;
+  return `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\n${headerLines(headers)}\r\n${text}`;
+}
+
+function headerLines(headers: Record<string, string>): string {
+  return Object.entries(headers)
+    .map(([name, value]) => `${name}: ${value}\r\n`)
+    .join('');
 }

@@ -1,4 +1,4 @@
-/** Starting, passwords and tokens. */
+/** Starting, registrations and tokens of clients. */
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,11 +8,11 @@ import { bareArgon2, bareSignatures } from './limits.ts';
 import { heading, median, medianLoad, medianOf, report, rounds } from './report.ts';
 
 export async function identity({ seconds }: { seconds: number }): Promise<void> {
-  heading('starting, passwords, tokens');
+  heading('starting, registrations, tokens of clients');
   await timeToReady();
   const postern = await startPostern({ env: { LOG_LEVEL: 'warn', RATE_LIMITS: 'off' }, args: ['--role', 'api'] });
   try {
-    await passwords(postern, seconds);
+    await registrations(postern, seconds);
     await tokens(postern, seconds);
   } finally {
     await postern.dispose();
@@ -36,15 +36,13 @@ async function timeToReady(): Promise<void> {
   report({ what: 'time to ready, later starts', value: median(later, Number), unit: 's' });
 }
 
-async function passwords(postern: Postern, seconds: number): Promise<void> {
+async function registrations(postern: Postern, seconds: number): Promise<void> {
   const password = 'correct horse battery';
   const hashes = await medianOf(() => bareArgon2(seconds, false));
   report({ what: 'bare argon2id hashes, all cores', value: hashes, unit: '/s' });
-  const verifications = await medianOf(() => bareArgon2(seconds, true));
-  report({ what: 'bare argon2id verifications, all cores', value: verifications, unit: '/s' });
 
   const run = Date.now();
-  const registrations = await medianLoad({
+  const registered = await medianLoad({
     port: postern.port,
     connections: 32,
     expect: 201,
@@ -53,21 +51,10 @@ async function passwords(postern: Postern, seconds: number): Promise<void> {
   });
   report({
     what: 'registrations',
-    value: registrations.perSecond,
+    value: registered.perSecond,
     unit: '/s',
-    ...registrations,
-    ratio: { of: 'bare argon2', value: registrations.perSecond / hashes },
-  });
-
-  await postern.call('POST', '/auth/register', { json: { username: 'bench', password } });
-  const login = jsonRequest('/auth/login', { username: 'bench', password });
-  const logins = await medianLoad({ port: postern.port, connections: 32, expect: 200, seconds, request: () => login });
-  report({
-    what: 'logins',
-    value: logins.perSecond,
-    unit: '/s',
-    ...logins,
-    ratio: { of: 'bare argon2', value: logins.perSecond / verifications },
+    ...registered,
+    ratio: { of: 'bare argon2', value: registered.perSecond / hashes },
   });
 }
 

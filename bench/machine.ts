@@ -1,5 +1,6 @@
 /** What this machine has. */
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 
 /** Whether a program is on the PATH. */
@@ -16,4 +17,10 @@ export function answers(port: number, host = '127.0.0.1'): Promise<boolean> {
     });
     socket.on('error', () => resolve(false));
   });
+}
+
+/** Memory that a process holds. */
+export function residentMebibytes(pid: number): number {
+  if (process.platform !== 'linux') return Number(execFileSync('ps', ['-o', 'rss=', '-p', String(pid)])) / 1024;
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 }

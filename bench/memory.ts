@@ -1,7 +1,6 @@
 /** Memory of the whole process while letters go through it, sampled ten times a second. */
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { drive } from './http-driver.ts';
+import { residentMebibytes } from './machine.ts';
 import { startBenchPostern } from './postern.ts';
 import { heading, report } from './report.ts';
 import { startSinkProcess } from './sinks.ts';
@@ -42,9 +41,4 @@ export async function memory({ letters }: { letters: number }): Promise<void> {
     await postern.dispose();
     await sink.end();
   }
-}
-
-function residentMebibytes(pid: number): number {
-  if (process.platform !== 'linux') return Number(execFileSync('ps', ['-o', 'rss=', '-p', String(pid)])) / 1024;
-  return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 }

@@ -12,8 +12,11 @@ import { endToEnd } from './end-to-end.ts';
 import { availableGlue } from './glue.ts';
 import { history } from './history.ts';
 import { identity } from './identity.ts';
+import { logins } from './logins.ts';
 import { memory } from './memory.ts';
 import { figures, rounds } from './report.ts';
+import { sessions } from './sessions.ts';
+import { users } from './users.ts';
 
 const help = `npm run bench -- [options]
 
@@ -21,11 +24,15 @@ const help = `npm run bench -- [options]
   --seconds N      length of each load that is measured by time (default 4)
   --letters N      letters that go through in the group memory (default 200000)
   --history N      letters of history (default 1000000; 10000000 take 20 minutes and 25 GB of disk)
+  --users N        users and sessions in the group users (default 1000000)
   --bulk N         bulk letters in the group fairness (default 1000000)
   --json FILE      also write the figures to FILE
 
 groups
-  identity         time to ready, registrations, logins, tokens
+  identity         time to ready, registrations, tokens of clients
+  logins           logins against bare argon2id; GET /auth/me, memory and refusals while 256 and 1,024 log in
+  sessions         GET /auth/me against a bare Fastify route and better-auth; refreshes against pgbench
+  users            logins, GET /auth/me and refreshes with many users and sessions against 1,000
   accepts          POST /emails against the glue
   end-to-end       20,000 letters accepted, delivered, settled, over each queue engine, against the glue and Postfix
   backlog          a worker empties a queue of 200,000, against a bare pipelined SMTP client
@@ -41,6 +48,7 @@ const { values: options } = parseArgs({
     seconds: { type: 'string', default: '4' },
     letters: { type: 'string', default: '200000' },
     history: { type: 'string', default: '1000000' },
+    users: { type: 'string', default: '1000000' },
     bulk: { type: 'string', default: '1000000' },
     json: { type: 'string' },
     help: { type: 'boolean' },
@@ -50,6 +58,9 @@ const seconds = Number(options.seconds);
 
 const groups: Record<string, () => Promise<void>> = {
   identity: () => identity({ seconds }),
+  logins: () => logins({ seconds }),
+  sessions: () => sessions({ seconds }),
+  users: () => users({ seconds, many: Number(options.users) }),
   accepts: async () => accepts({ seconds, brokers: await availableGlue() }),
   'end-to-end': async () => endToEnd({ letters: 20_000, brokers: await availableGlue() }),
   backlog: () => backlog({ letters: 200_000, seconds }),

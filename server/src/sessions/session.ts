@@ -83,7 +83,10 @@ export function tokenId({ id, refreshCounter }: Pick<LiveSession, 'id' | 'refres
   return `${id}.${refreshCounter}`;
 }
 
-function refreshToken(secrets: Secrets, { id, refreshCounter }: LiveSession): string {
+export function refreshToken(
+  secrets: Secrets,
+  { id, refreshCounter }: Pick<LiveSession, 'id' | 'refreshCounter'>,
+): string {
   const named = nameBytes(id, refreshCounter);
   return `rt_${Buffer.concat([named, secrets.hmac('refresh-token', named.toString('hex'))]).toString('base64url')}`;
 }

@@ -1,0 +1,57 @@
+/** Who am I, against what answers without asking and what asks its database; refreshes against bare commits. */
+import { type AuthPeer, startBareFastify, startBetterAuth } from './auth-peers.ts';
+import { arePeersInstalled } from './peer-packages.ts';
+import { makePeople, meRequest, type People } from './people.ts';
+import { type Commits, rowCommits } from './pgbench.ts';
+import { type BenchPostern, databaseUrl, startBenchPostern } from './postern.ts';
+import { heading, median, medianLoad, report, rounds } from './report.ts';
+
+const clients = 16;
+
+export async function sessions({ seconds }: { seconds: number }): Promise<void> {
+  heading('sessions: GET /auth/me, refreshes');
+  const postern = await startBenchPostern({});
+  try {
+    const people = await makePeople(postern);
+    await people.growTo(100_000);
+    await whoAmI(postern, people, seconds);
+    await refreshes(postern, people, seconds);
+  } finally {
+    await postern.dispose();
+  }
+}
+
+async function whoAmI({ port, postern }: BenchPostern, people: People, seconds: number): Promise<void> {
+  const [token = ''] = await people.accessTokens(1);
+  const { text } = await postern.call('GET', '/auth/me', { token });
+  const load = { connections: 64, expect: 200, seconds };
+  const ours = await medianLoad({ ...load, port, request: () => meRequest(token) });
+  report({ what: 'GET /auth/me, 64 connections', value: ours.perSecond, unit: '/s', p50: ours.p50, p99: ours.p99 });
+  if (!arePeersInstalled()) return;
+
+  const against = async (of: string, starting: Promise<AuthPeer>, goal: string) => {
+    const peer = await starting;
+    try {
+      const { perSecond, p50, p99 } = await medianLoad({ ...load, port: peer.port, request: () => peer.request });
+      report({ what: of, value: perSecond, unit: '/s', p50, p99 });
+      const value = ours.perSecond / perSecond;
+      report({ what: 'GET /auth/me', value, unit: '×', ratio: { of, value, goal } });
+    } finally {
+      await peer.dispose();
+    }
+  };
+  await against('bare Fastify, the same JSON', startBareFastify(text), '≥ 0.6');
+  await against('better-auth, get-session', startBetterAuth(), '≥ 15');
+}
+
+async function refreshes({ port, postern }: BenchPostern, people: People, seconds: number): Promise<void> {
+  const url = await databaseUrl(postern.dataDir);
+  const commits: Commits[] = [];
+  for (let i = 0; i < rounds; i++) commits.push(await rowCommits(url, seconds));
+  const limit = median(commits, ({ perSecond }) => perSecond);
+  report({ what: `${limit.driver}: commits of one row, 16 clients`, value: limit.perSecond, unit: '/s' });
+  const request = (_: number, connection: number) => people.refresh(connection, clients);
+  const { perSecond, p50, p99 } = await medianLoad({ port, connections: clients, expect: 200, seconds, request });
+  const ratio = { of: limit.driver, value: perSecond / limit.perSecond, goal: '≥ 0.3' };
+  report({ what: 'refreshes, 16 connections', value: perSecond, unit: '/s', p50, p99, ratio });
+}
