@@ -9,6 +9,9 @@ import { startChild } from './child.ts';
 import { getRequest } from './http-driver.ts';
 
 export interface AuthPeer {
+  name: string;
+  /** How many times as fast Postern means to be. */
+  goal: string;
   port: number;
   /** The bytes of the call that is compared. */
   request: string;
@@ -18,7 +21,13 @@ export interface AuthPeer {
 /** Answers `json` and knows nobody. */
 export async function startBareFastify(json: string): Promise<AuthPeer> {
   const child = await startChild('./peers/bare-fastify.ts', { NODE_ENV: 'production', PEER_ANSWER: json });
-  return { port: Number(child.hello.port), request: getRequest('/auth/me', {}), dispose: child.end };
+  return {
+    name: 'bare Fastify',
+    goal: '≥ 0.6',
+    port: Number(child.hello.port),
+    request: getRequest('/auth/me', {}),
+    dispose: child.end,
+  };
 }
 
 /** Reads the session from its database each time. */
@@ -36,6 +45,8 @@ export async function startBetterAuth(): Promise<AuthPeer> {
   const session = await (await fetch(`http://127.0.0.1:${port}${path}`, { headers })).text();
   if (!session.includes('bench@example.com')) throw new Error(`better-auth knows no session: ${session}`);
   return {
+    name: 'better-auth',
+    goal: '≥ 15',
     port,
     request: getRequest(path, headers),
     dispose: async () => {

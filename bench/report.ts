@@ -50,11 +50,23 @@ export async function medianOf(measure: () => Promise<number> | number): Promise
 }
 
 export async function medianLoad(load: Load): Promise<Result> {
-  const results: Result[] = [];
-  for (let i = 0; i < rounds; i++) results.push(await drive(load));
-  const result = median(results, ({ perSecond }) => perSecond);
-  if (Object.keys(result.failures).length > 0) console.log(`  failures by status: ${JSON.stringify(result.failures)}`);
+  const [result] = await medianLoads([load]);
+  if (!result) throw new Error('nothing was measured');
   return result;
+}
+
+/** Medians of loads that are compared: they take turns, so that what else the machine does befalls them all. */
+export async function medianLoads(loads: Load[]): Promise<Result[]> {
+  const results = loads.map((): Result[] => []);
+  for (let i = 0; i < rounds; i++) {
+    for (const [index, load] of loads.entries()) results[index]?.push(await drive(load));
+  }
+  return results.map((ofLoad) => {
+    const result = median(ofLoad, ({ perSecond }) => perSecond);
+    if (Object.keys(result.failures).length > 0)
+      console.log(`  failures by status: ${JSON.stringify(result.failures)}`);
+    return result;
+  });
 }
 
 /** Value at `share` (0 to 1) of sorted numbers. */

@@ -1,10 +1,10 @@
 /** Who am I, against what answers without asking and what asks its database; refreshes against bare commits. */
-import { type AuthPeer, startBareFastify, startBetterAuth } from './auth-peers.ts';
+import { startBareFastify, startBetterAuth } from './auth-peers.ts';
 import { arePeersInstalled } from './peer-packages.ts';
 import { makePeople, meRequest, type People } from './people.ts';
 import { type Commits, rowCommits } from './pgbench.ts';
 import { type BenchPostern, databaseUrl, startBenchPostern } from './postern.ts';
-import { heading, median, medianLoad, report, rounds } from './report.ts';
+import { heading, median, medianLoad, medianLoads, report, rounds } from './report.ts';
 
 const clients = 16;
 
@@ -24,24 +24,23 @@ export async function sessions({ seconds }: { seconds: number }): Promise<void> 
 async function whoAmI({ port, postern }: BenchPostern, people: People, seconds: number): Promise<void> {
   const [token = ''] = await people.accessTokens(1);
   const { text } = await postern.call('GET', '/auth/me', { token });
-  const load = { connections: 64, expect: 200, seconds };
-  const ours = await medianLoad({ ...load, port, request: () => meRequest(token) });
-  report({ what: 'GET /auth/me, 64 connections', value: ours.perSecond, unit: '/s', p50: ours.p50, p99: ours.p99 });
-  if (!arePeersInstalled()) return;
-
-  const against = async (of: string, starting: Promise<AuthPeer>, goal: string) => {
-    const peer = await starting;
-    try {
-      const { perSecond, p50, p99 } = await medianLoad({ ...load, port: peer.port, request: () => peer.request });
-      report({ what: of, value: perSecond, unit: '/s', p50, p99 });
-      const value = ours.perSecond / perSecond;
-      report({ what: 'GET /auth/me', value, unit: '×', ratio: { of, value, goal } });
-    } finally {
-      await peer.dispose();
+  const peers = arePeersInstalled() ? [await startBareFastify(text), await startBetterAuth()] : [];
+  try {
+    const subjects = [{ name: 'GET /auth/me', port, request: meRequest(token) }, ...peers];
+    const results = await medianLoads(
+      subjects.map(({ port, request }) => ({ port, connections: 64, expect: 200, seconds, request: () => request })),
+    );
+    for (const [index, { perSecond, p50, p99 }] of results.entries()) {
+      report({ what: `${subjects[index]?.name}, 64 connections`, value: perSecond, unit: '/s', p50, p99 });
     }
-  };
-  await against('bare Fastify, the same JSON', startBareFastify(text), '≥ 0.6');
-  await against('better-auth, get-session', startBetterAuth(), '≥ 15');
+    const [ours, ...theirs] = results.map(({ perSecond }) => perSecond);
+    for (const [index, { name, goal }] of peers.entries()) {
+      const value = (ours ?? 0) / (theirs[index] ?? 0);
+      report({ what: 'GET /auth/me', value, unit: '×', ratio: { of: name, value, goal } });
+    }
+  } finally {
+    for (const peer of peers) await peer.dispose();
+  }
 }
 
 async function refreshes({ port, postern }: BenchPostern, people: People, seconds: number): Promise<void> {
