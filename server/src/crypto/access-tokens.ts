@@ -68,10 +68,29 @@ export function makeTokenSigner({ keys, publicUrl }: { keys: SigningKeys; public
       };
       const { kid, privateKey } = (await keys.fresh()).current;
       const input = `${encode({ alg: 'ES256', typ: 'at+jwt', kid })}.${encode(claims)}`;
-      const signature = await signOnPool('sha256', Buffer.from(input), { key: privateKey, dsaEncoding: 'ieee-p1363' });
-      return `${input}.${signature.toString('base64url')}`;
+      // The bare key, without options: Node finds one inside an object by errors that it throws and catches, 30 µs on
+      // this thread, and takes another 30 to write the signature as JWS does.
+      const signature = await signOnPool('sha256', Buffer.from(input), privateKey);
+      return `${input}.${joinNumbers(signature).toString('base64url')}`;
     },
   };
+}
+
+/**
+ * A signature as JWS writes it (RFC 7518 §3.4: two numbers of 32 bytes) from the DER that signing gives: a SEQUENCE of two
+ * INTEGERs, each as short as it can be, with a zero in front where its first bit is set. All lengths are below 128.
+ */
+function joinNumbers(der: Buffer): Buffer {
+  const numbers = Buffer.alloc(64);
+  let at = 2;
+  for (const end of [32, 64]) {
+    const length = der.readUInt8(at + 1);
+    const number = der.subarray(at + 2, at + 2 + length);
+    const digits = number[0] === 0 ? number.subarray(1) : number;
+    digits.copy(numbers, end - digits.length);
+    at += 2 + length;
+  }
+  return numbers;
 }
 
 // A token of ours has about 600 characters, and 9,000 with all the roles a user can have; longer ones are not worth a
