@@ -63,10 +63,14 @@ export async function medianLoads(loads: Load[]): Promise<Result[]> {
   }
   return results.map((ofLoad) => {
     const result = median(ofLoad, ({ perSecond }) => perSecond);
-    if (Object.keys(result.failures).length > 0)
-      console.log(`  failures by status: ${JSON.stringify(result.failures)}`);
+    reportFailures(result.failures);
     return result;
   });
+}
+
+/** Says that a figure is not what it seems, where it is so. */
+export function reportFailures(failures: Result['failures']): void {
+  if (Object.keys(failures).length > 0) console.log(`  failures by status: ${JSON.stringify(failures)}`);
 }
 
 /** Value at `share` (0 to 1) of sorted numbers. */

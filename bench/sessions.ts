@@ -1,10 +1,11 @@
 /** Who am I, against what answers without asking and what asks its database; refreshes against bare commits. */
 import { startBareFastify, startBetterAuth } from './auth-peers.ts';
+import { drive, type Result } from './http-driver.ts';
 import { arePeersInstalled } from './peer-packages.ts';
 import { makePeople, meRequest, type People } from './people.ts';
 import { type Commits, rowCommits } from './pgbench.ts';
 import { type BenchPostern, databaseUrl, startBenchPostern } from './postern.ts';
-import { heading, median, medianLoad, medianLoads, report, rounds } from './report.ts';
+import { heading, median, medianLoads, report, reportFailures, rounds } from './report.ts';
 
 const clients = 16;
 
@@ -45,12 +46,17 @@ async function whoAmI({ port, postern }: BenchPostern, people: People, seconds: 
 
 async function refreshes({ port, postern }: BenchPostern, people: People, seconds: number): Promise<void> {
   const url = await databaseUrl(postern.dataDir);
+  const request = (_: number, connection: number) => people.refresh(connection, clients);
   const commits: Commits[] = [];
-  for (let i = 0; i < rounds; i++) commits.push(await rowCommits(url, seconds));
+  const refreshed: Result[] = [];
+  for (let i = 0; i < rounds; i++) {
+    commits.push(await rowCommits(url, seconds));
+    refreshed.push(await drive({ port, connections: clients, expect: 200, seconds, request }));
+  }
   const limit = median(commits, ({ perSecond }) => perSecond);
   report({ what: `${limit.driver}: commits of one row, 16 clients`, value: limit.perSecond, unit: '/s' });
-  const request = (_: number, connection: number) => people.refresh(connection, clients);
-  const { perSecond, p50, p99 } = await medianLoad({ port, connections: clients, expect: 200, seconds, request });
+  const { perSecond, p50, p99, failures } = median(refreshed, (result) => result.perSecond);
+  reportFailures(failures);
   const ratio = { of: limit.driver, value: perSecond / limit.perSecond, goal: '≥ 0.3' };
   report({ what: 'refreshes, 16 connections', value: perSecond, unit: '/s', p50, p99, ratio });
 }
