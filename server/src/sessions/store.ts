@@ -164,9 +164,8 @@ export async function liveSessions(
     ORDER BY id DESC LIMIT ${limit}`;
 }
 
-export type TouchedSession = Pick<LiveSession, 'userId' | 'methods' | 'authenticatedAt'> & {
+export type TouchedSession = Pick<LiveSession, 'userId' | 'rights' | 'methods' | 'authenticatedAt'> & {
   tenantId: string;
-  rights: Rights;
 };
 
 /** Notes that a live session is used, which keeps it from ending idle; returns whose it is, unless they are disabled. */

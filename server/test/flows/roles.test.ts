@@ -237,7 +237,9 @@ describe('roles', () => {
     const { access_token } = await login(email);
     assert.equal((await postern.call('GET', '/audit', { token: access_token })).status, 200);
     assert.equal((await postern.call('POST', `/users/${uuid}/disable`, { token: writer })).status, 403);
-    assert.equal((await postern.call('DELETE', `/users/${uuid}/sessions`, { token: writer })).status, 403);
+    for (const what of ['sessions', 'second-factors']) {
+      assert.equal((await postern.call('DELETE', `/users/${uuid}/${what}`, { token: writer })).status, 403);
+    }
     assert.equal((await put('made.by-owner', { scopes: ['users:write'] }, access_token)).status, 201);
   });
 
