@@ -12,7 +12,7 @@ import { invalidCredentials, userNotFound } from './errors.ts';
 import type { UserWorld } from './routes.ts';
 import { UserAnswer } from './schemas.ts';
 import { findUserByEmail } from './store.ts';
-import { presentUser, readEmail, type User } from './user.ts';
+import { isAdministrator, presentUser, readEmail, type User } from './user.ts';
 import { basicChallenge } from './verify-email.ts';
 
 const Named = {
@@ -82,7 +82,7 @@ export function directoryRoutes(world: UserWorld): Routes {
           });
         }
         await slugWithin(world, caller, server);
-        await deleteUser(world, await oneUser(world, caller, email, 'users:write'), caller.name);
+        await deleteAs(world, caller, await oneUser(world, caller, email, 'users:write'));
         return reply.code(204).send(null);
       },
     );
@@ -103,11 +103,17 @@ export function directoryRoutes(world: UserWorld): Routes {
         const id = request.params.uuid.toLowerCase();
         const caller = await identify(world, request, undefined);
         if (id !== caller.id) requireScope(caller, 'users:write');
-        await deleteUser(world, await findNamedUser(world.db, caller.tenantId, id), caller.name);
+        await deleteAs(world, caller, await findNamedUser(world.db, caller.tenantId, id));
         return reply.code(204).send(null);
       },
     );
   };
+}
+
+/** Who may write users is not thereby above those who hold every right. */
+async function deleteAs(world: UserWorld, caller: Caller, user: User): Promise<void> {
+  if (user.id !== caller.id && isAdministrator(user)) requireScope(caller, 'admin');
+  await deleteUser(world, user, caller.name);
 }
 
 /** Whoever calls: by Bearer, or by Basic with their own e-mail address (or username) and password. */

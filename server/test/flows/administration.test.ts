@@ -145,14 +145,20 @@ describe('administrators', () => {
       ['POST', 'enable'],
       ['POST', 'verify'],
       ['DELETE', 'sessions'],
+      ['DELETE', 'second-factors'],
+      ['DELETE', ''],
     ] as const) {
-      const call = (id: string, bearer: string) => postern.call(method, `/users/${id}/${path}`, { token: bearer });
+      const call = (id: string, bearer: string) =>
+        postern.call(method, `/users/${id}${path && `/${path}`}`, { token: bearer });
       assert.equal((await call(root, writer)).status, 403, path);
-      assert.equal((await call(uuid, token.access_token)).status, 403, path);
+      // Themselves anybody may delete.
+      if (path !== '') assert.equal((await call(uuid, token.access_token)).status, 403, path);
       assert.deepEqual(outcome(await call(foreign.body.user.uuid, writer)), [404, 'users.not_found'], path);
       assert.deepEqual(outcome(await call(absent, writer)), [404, 'users.not_found'], path);
       assert.deepEqual(outcome(await call('nonsense', writer)), [404, 'users.not_found'], path);
     }
+    const byEmail = await postern.call('DELETE', '/users?email=root@admin.example', { token: writer });
+    assert.equal(byEmail.status, 403);
     assert.equal((await postern.call('GET', `/users/${uuid}`, { token: token.access_token })).status, 403);
     const nameless = await postern.call('POST', '/register', { json: { username: 'nameless', password } });
     assert.equal((await act(nameless.body.user.uuid, 'verify')).status, 400);
