@@ -51,13 +51,14 @@ export async function completeSignIn(
   }
 }
 
-function accountOf({ trustsEmail }: Provider, claims: IDToken): OutsideAccount {
+function accountOf({ name: provider, trustsEmail }: Provider, claims: IDToken): OutsideAccount {
   const text = (name: string) => {
     const value = claims[name];
     return typeof value === 'string' && value !== '' ? value : undefined;
   };
   const [email, name, picture] = [text('email'), text('name'), text('picture')];
   return {
+    provider,
     issuer: claims.iss,
     subject: claims.sub,
     // Nothing but `true` will do (S36): some say "false" in quotes.

@@ -5,20 +5,23 @@ import { PosternError } from '../errors.ts';
 import { claimAddress } from '../users/claim-user.ts';
 import type { EndSessions } from '../users/delete-user.ts';
 import { invalidCredentials, registrationClosed } from '../users/errors.ts';
+import { noticeLetter } from '../users/mails.ts';
 import { findUserByEmail, insertUser, lockUser } from '../users/store.ts';
 import { type Address, readEmail, readName, readProfileImageUrl, type User } from '../users/user.ts';
+import type { LetterWorld } from '../users/verify-email.ts';
 import { emailUnverified } from './errors.ts';
 import type { OutsideAccount } from './identity.ts';
 import { insertIdentity, useIdentity } from './store.ts';
 
-export interface FindWorld {
+export interface FindWorld extends LetterWorld {
   registration: 'open' | 'private' | 'closed';
   endSessions: EndSessions;
+  wakeWorkers: () => void;
 }
 
 /**
  * The user whose outside account this is: who signed in with it before, else who has its address, if the provider vouches
- * for that, else somebody new.
+ * for that and who then gets a letter about it, else somebody new.
  * @returns `announce` is to be called after the commit
  * @throws emailUnverified, registrationClosed, invalidCredentials where the user is disabled
  */
@@ -50,7 +53,16 @@ export async function findOrMakeUser(
     ip,
     data: { issuer: account.issuer },
   });
-  return { user, announce };
+  if (made || user.email === null) return { user, announce };
+  const letter = await noticeLetter(world, tx, { ...user, email: user.email }, 'postern.identity_linked', {
+    provider: account.provider,
+  });
+  await world.submitEmails(tx, [letter]);
+  const announceAll = () => {
+    announce();
+    world.wakeWorkers();
+  };
+  return { user, announce: announceAll };
 }
 
 function vouchedAddress({ email, isEmailVerified }: OutsideAccount): Address {

@@ -8,6 +8,8 @@
 
 /** What a provider vouches for. */
 export interface OutsideAccount {
+  /** The provider, as people know it. */
+  provider: string;
   issuer: string;
   subject: string;
   email?: string;

@@ -9,6 +9,7 @@ import type { LinkPages } from '../http/link-pages.ts';
 import type { Routes } from '../http/server.ts';
 import { type BrowserWorld, enter, openBrowserSession } from '../sessions/browser-session.ts';
 import { orRefusal, unlessFactorOwed } from '../sessions/sign-in.ts';
+import { inLanguagesOf } from '../templates/languages.ts';
 import { TenantHeaders } from '../tenants/schemas.ts';
 import { namedTenant, type TenantDirectory } from '../tenants/tenants.ts';
 import { UserAnswer } from '../users/schemas.ts';
@@ -144,7 +145,11 @@ async function finish(
   const origin = originOf(request);
   const tenant = { id: tenantId, slug: await world.tenantSlug(tenantId) };
   const done = await world.db.begin(async (tx) => {
-    const { user, announce } = await findOrMakeUser(world, tx, { tenantId, account, ip: origin.ip });
+    const { user, announce } = await findOrMakeUser(inLanguagesOf(request, world), tx, {
+      tenantId,
+      account,
+      ip: origin.ip,
+    });
     if (redirectTo === accountPage) {
       const opening = { user, tenant, origin, methods: ['fed'] } as const;
       return {

@@ -17,9 +17,10 @@ export async function noticeLetter(
   tx: Queryable,
   { tenantId, id: userId, email }: User & { email: string },
   name: OwnLetterName &
-    `postern.${'already_registered' | 'address_taken' | 'email_changed' | 'password_changed' | 'second_factor_added' | 'second_factor_removed'}`,
+    `postern.${'already_registered' | 'address_taken' | 'email_changed' | 'password_changed' | 'second_factor_added' | 'second_factor_removed' | 'identity_linked'}`,
+  more: Record<string, string> = {},
 ): Promise<NewEmail> {
-  const variables = { host: new URL(publicUrl).hostname, email };
+  const variables = { host: new URL(publicUrl).hostname, email, ...more };
   const written = await writeLetter(tx, { tenantId, name, languages, variables });
   return { tenantId, userId, from: mailFrom, to: [{ address: email }], ...written, lane: 'otp' };
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { SignJWT } from 'jose';
 import { openBrowser, type Page } from '../support/browser.ts';
+import { type InboxMessage, letterTo } from '../support/mailbox.ts';
 import {
   clientId,
   clientSecret,
@@ -164,6 +165,35 @@ describe('signing in with a provider', () => {
     assert.equal(bodyOf(await signIn()).user.uuid, before.user.uuid);
     assert.equal((await me(before.token.access_token)).uuid, before.user.uuid);
     assert.equal((await login(email)).status, 200);
+  });
+
+  it('tells the owner of the account that was joined, once, and nobody who is new', async () => {
+    const linked = async (email: string) => {
+      const { data } = (await postern.call('GET', `/inbox/messages?to=${email}`)).body;
+      return data.filter(({ text }: InboxMessage) => text.includes('Google'));
+    };
+    const joined = `told${++count}@google.example`;
+    await postern.cli('users', 'create', '--email', joined, '--password', password, '--verified');
+    somebody({ email: joined });
+    const browser = openBrowser();
+    await browser.open(`${base()}/auth/google`, { accept: json, language: 'de-AT' });
+    const { subject, text } = await letterTo(postern, joined);
+    assert.equal(subject, 'Ihr Konto bei localhost lässt sich jetzt mit Google öffnen');
+    assert.match(text, /kann man sich jetzt auch mit Google anmelden/);
+
+    const { email: fresh = '' } = somebody();
+    assert.equal((await signIn()).status, 200);
+    const english = `told${++count}@google.example`;
+    await postern.call('POST', '/register', { json: { email: english, password } });
+    somebody({ email: english });
+    // Twice: the second time the account is known.
+    for (let i = 0; i < 2; i++) assert.equal((await signIn()).status, 200);
+    const letter = await letterTo(postern, english, (one) => one.text.includes('Google'));
+    assert.match(letter.text, /can now also be signed in to with Google/);
+    assert.deepEqual(
+      [(await linked(english)).length, (await linked(joined)).length, (await linked(fresh)).length],
+      [1, 1, 0],
+    );
   });
 
   it('S37 of the owner ends what a stranger had set up with the address', async () => {

@@ -10,8 +10,8 @@ const variables: Variable[] = [
 
 type Words = [subject: string, said: string, advice: string];
 
-function notice(en: Words, de: Words): OwnLetter {
-  return { variables, secrets: [], contents: { en: content(en), de: content(de) } };
+function notice(en: Words, de: Words, more: Variable[] = []): OwnLetter {
+  return { variables: [...variables, ...more], secrets: [], contents: { en: content(en), de: content(de) } };
 }
 
 function content([subject, said, advice]: Words): Content {
@@ -108,4 +108,19 @@ export const secondFactorRemoved = notice(
     'Ein zweiter Faktor Ihres Kontos bei {{ host }} wurde entfernt.',
     'Wenn Sie das nicht waren, setzen Sie sofort ein neues Passwort und sagen Sie es denen, die den Dienst betreiben.',
   ],
+);
+
+/** To whoever has the account, which from now on opens with an account that they have elsewhere. */
+export const identityLinked = notice(
+  [
+    'Your account at {{ host }} can now be signed in to with {{ provider }}',
+    'Your account at {{ host }} can now also be signed in to with {{ provider }}, by the account there that has this address.',
+    'If it was not you, tell those who run the service at once.',
+  ],
+  [
+    'Ihr Konto bei {{ host }} lässt sich jetzt mit {{ provider }} öffnen',
+    'Bei Ihrem Konto bei {{ host }} kann man sich jetzt auch mit {{ provider }} anmelden, über das dortige Konto mit dieser Adresse.',
+    'Wenn Sie das nicht waren, sagen Sie es sofort denen, die den Dienst betreiben.',
+  ],
+  [{ name: 'provider', type: 'string', required: true, description: 'The provider, as people know it' }],
 );

@@ -13,6 +13,7 @@ const variables = {
   host: 'postern.test',
   email: 'ada@example.com',
   new_email: 'new@example.com',
+  provider: 'Google',
 };
 const docs = readFileSync(new URL('../../../../docs/templates.md', import.meta.url), 'utf8');
 

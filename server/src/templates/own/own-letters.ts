@@ -13,6 +13,7 @@ import {
   addressTaken,
   alreadyRegistered,
   emailChanged,
+  identityLinked,
   passwordChanged,
   secondFactorAdded,
   secondFactorRemoved,
@@ -37,6 +38,7 @@ const letters = {
   'postern.password_changed': passwordChanged,
   'postern.second_factor_added': secondFactorAdded,
   'postern.second_factor_removed': secondFactorRemoved,
+  'postern.identity_linked': identityLinked,
 };
 export type OwnLetterName = keyof typeof letters;
 
