@@ -16,6 +16,7 @@ import { inboxSettings } from './inbox/config.ts';
 import { limitSettings } from './limits/config.ts';
 import { oauthSettings } from './oauth/config.ts';
 import { queueSettings } from './queue/config.ts';
+import { redisSettings } from './redis/config.ts';
 import { secondFactorSettings } from './second-factors/config.ts';
 import { sessionSettings } from './sessions/config.ts';
 import { choice, type Setting, type SettingValues } from './settings.ts';
@@ -41,7 +42,7 @@ export const settingTables = {
   General: generalSettings,
   HTTP: httpSettings,
   Limits: limitSettings,
-  Database: databaseSettings,
+  'Database and Redis': { ...databaseSettings, ...redisSettings },
   Secrets: cryptoSettings,
   Mail: { ...emailSettings, ...domainSettings, ...transportSettings, ...inboxSettings, ...queueSettings },
   Webhooks: webhookSettings,
@@ -58,6 +59,7 @@ const table = {
   ...generalSettings,
   ...httpSettings,
   ...databaseSettings,
+  ...redisSettings,
   ...cryptoSettings,
   ...emailSettings,
   ...domainSettings,

@@ -38,8 +38,7 @@ import { identityRoutes } from './identities/routes.ts';
 import { inboxRoutes } from './inbox/routes.ts';
 import type { Inbox } from './inbox/smtp.ts';
 import { invitationRoutes } from './invitations/routes.ts';
-import { type LimitStore, openLimits } from './limits/limits.ts';
-import { postgresLimits } from './limits/postgres.ts';
+import { openLimits } from './limits/limits.ts';
 import { bootstrapClient } from './oauth/manage-clients.ts';
 import { oauthRoutes } from './oauth/routes.ts';
 import { accountRoutes } from './pages/account.ts';
@@ -50,7 +49,7 @@ import { signInRoutes } from './pages/sign-in.ts';
 import { signInByLetterRoutes } from './pages/sign-in-by-letter.ts';
 import { signUpRoutes } from './pages/sign-up.ts';
 import { verifyPageRoutes } from './pages/verify.ts';
-import { readInstallation } from './queue/offers.ts';
+import { openShared, type Shared } from './redis/open.ts';
 import { roleRoutes } from './roles/routes.ts';
 import { secondFactorRoutes } from './second-factors/routes.ts';
 import { makeAuthenticate } from './sessions/authenticate.ts';
@@ -76,6 +75,7 @@ import { ensureDefaultTenant, openTenantDirectory } from './tenants/tenants.ts';
 import { bootstrapAdmin } from './users/bootstrap.ts';
 import { makePasswordPolicy, type PasswordPolicy } from './users/password-policy.ts';
 import { userRoutes } from './users/routes.ts';
+import { makeForgetUser } from './users/who-am-i.ts';
 import { version } from './version.ts';
 import { webhookBacklog } from './webhooks/lane-store.ts';
 import { webhookRoutes } from './webhooks/routes.ts';
@@ -99,7 +99,9 @@ interface ApiParts {
 export async function startApi(parts: ApiParts): Promise<string> {
   const { config, database, log, inbox, queueFault, stops } = parts;
   const { db } = database;
-  const world = await buildWorld(parts);
+  const shared = await openShared({ ...config, db, secrets: parts.secrets, log });
+  stops.push(async () => shared.redis?.close());
+  const world = await buildWorld(parts, shared);
   await bootstrap(world, config);
 
   let isDraining = false;
@@ -111,7 +113,7 @@ export async function startApi(parts: ApiParts): Promise<string> {
     routes: [
       frontPageRoutes({ publicUrl: config.publicUrl, version, development: inbox !== undefined }),
       operationRoutes({
-        checks: readinessChecks(db, queueFault),
+        checks: readinessChecks(db, queueFault, shared.redis),
         isDraining: () => isDraining,
         gauges: [queueGauge(db), webhookGauge(db)],
       }),
@@ -157,13 +159,18 @@ export async function startApi(parts: ApiParts): Promise<string> {
 }
 
 /** Everything a route may ask a corner of. */
-async function buildWorld(parts: ApiParts) {
+async function buildWorld(parts: ApiParts, { limitStore, cache, redis }: Shared) {
   const { config, database, secrets, log, wakeWorkers, handoff, stops } = parts;
   const { db } = database;
   const { publicUrl } = config;
   const passwords = makePasswordHasher();
   stops.push(passwords.close);
-  const revocations = await startRevocations({ db, log, accessTokenSeconds: config.accessTokenSeconds });
+  const revocations = await startRevocations({
+    db,
+    log,
+    accessTokenSeconds: config.accessTokenSeconds,
+    channel: redis?.revocations,
+  });
   stops.push(async () => revocations.stop());
   await keepSigningKeys({ ...config, db, secrets });
   stops.push(keepHouse({ ...config, db, secrets, log }));
@@ -182,6 +189,7 @@ async function buildWorld(parts: ApiParts) {
   const templates = makeTemplateRenderer({ log });
   stops.push(templates.close);
   const tokenWorld = { ...config, secrets, signer };
+  const forgetUser = makeForgetUser(cache);
   return {
     ...config,
     ...tenants,
@@ -195,7 +203,9 @@ async function buildWorld(parts: ApiParts) {
     verifier,
     revocations,
     revoke: revocations.revoke,
-    limits: openLimits({ store: await openLimitStore(parts), areSourcesLimited: config.rateLimits === 'on' }),
+    cache,
+    forgetUser,
+    limits: openLimits({ store: limitStore, areSourcesLimited: config.rateLimits === 'on' }),
     sessionAddresses: (userId: string) => sessionAddresses(db, userId),
     exportSessions: async (userId: string) =>
       (await sessionsEver(db, userId)).map(({ revokedAt, ...session }) => ({
@@ -221,7 +231,14 @@ async function buildWorld(parts: ApiParts) {
     templates,
     writeLetter: makeWriteLetter({ templates, log }),
     anonymizeEmails,
-    endSessions: (tx: Transaction, userId: string, except?: string) => endSessions({ revocations }, tx, userId, except),
+    endSessions: async (tx: Transaction, userId: string, except?: string) => {
+      const announce = await endSessions({ revocations }, tx, userId, except);
+      // Where sessions have to end, something about the user has changed.
+      return () => {
+        announce();
+        void forgetUser(userId);
+      };
+    },
     // Whoever has just registered has no second factor.
     openSession: (tx: Transaction, login: Omit<Login, 'methods'>) =>
       createSession(tokenWorld, tx, { ...login, methods: ['pwd'] }),
@@ -230,16 +247,6 @@ async function buildWorld(parts: ApiParts) {
       return unlessFactorOwed({ secrets }, tx, opening, () => createSession(tokenWorld, tx, opening));
     },
   };
-}
-
-async function openLimitStore({ config: { redisUrl }, database: { db }, log, stops }: ApiParts): Promise<LimitStore> {
-  const otherwise = postgresLimits(db);
-  if (redisUrl === undefined) return otherwise;
-  // The client of Redis is large: only who asks for it loads it.
-  const { redisLimits } = await import('./limits/redis.ts');
-  const store = redisLimits(redisUrl, { installation: await readInstallation(db), otherwise, log });
-  stops.push(async () => store.close());
-  return store;
 }
 
 /** Makes what the settings ask for, where it is not there. */
@@ -266,7 +273,7 @@ async function bootstrap(
   }
 }
 
-function readinessChecks(db: Database, queueFault: (() => string | undefined) | undefined) {
+function readinessChecks(db: Database, queueFault: (() => string | undefined) | undefined, redis: Shared['redis']) {
   return {
     database: async () => {
       await db`SELECT 1`;
@@ -279,6 +286,11 @@ function readinessChecks(db: Database, queueFault: (() => string | undefined) | 
       queue: async () => {
         const fault = queueFault();
         if (fault !== undefined) throw new Degraded(fault);
+      },
+    }),
+    ...(redis && {
+      redis: async () => {
+        if (!(await redis.isWell())) throw new Degraded('Redis (REDIS_URL) does not answer; PostgreSQL does its work');
       },
     }),
   };

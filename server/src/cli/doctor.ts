@@ -153,7 +153,7 @@ async function checkRedis({ redisUrl }: Config): Promise<Finding[]> {
     await redisBroker(redisUrl).check();
     return [{ what, state: 'ok', found: where }];
   } catch (error) {
-    const advice = 'Until it answers, limits are counted in PostgreSQL.';
+    const advice = 'Until it answers, PostgreSQL does its work.';
     return [{ what, state: 'warning', found: `${where}: ${reason(error)}`, advice }];
   }
 }

@@ -1,10 +1,5 @@
-import type { Logger } from 'pino';
-import { createClient } from 'redis';
-import { inTime } from '../in-time.ts';
+import type { Redis } from '../redis/redis.ts';
 import type { LimitStore } from './limits.ts';
-
-/** What a try may wait for Redis before it is counted elsewhere. */
-const patienceMilliseconds = 500;
 
 /** KEYS: buckets; ARGV: seconds to add. Each is kept as the instant (µs of Redis's clock) at which all of it is paid. */
 const addScript = `
@@ -26,49 +21,17 @@ const addScript = `
 /**
  * Buckets in Redis. While it cannot be reached they are in `otherwise`, which knows nothing of what Redis had counted:
  * for that while there are as many tries more as a full bucket holds.
- * @param installation of the database: two that share a Redis share no bucket
  */
-export function redisLimits(
-  url: string,
-  { installation, otherwise, log }: { installation: string; otherwise: LimitStore; log: Logger },
-): LimitStore & { close: () => void } {
-  const client = createClient({
-    url,
-    name: 'postern-limits',
-    // A try is counted at once, here or elsewhere.
-    disableOfflineQueue: true,
-    socket: { connectTimeout: 5_000, reconnectStrategy: 1_000 },
-  });
-  let isSaid = false;
-  const lost = (error: unknown) => {
-    if (!isSaid) log.error({ err: error }, 'Redis (REDIS_URL) cannot be reached; limits are counted in PostgreSQL');
-    isSaid = true;
-  };
-  client.on('error', lost);
-  const found = () => {
-    if (isSaid) log.info('limits are counted in Redis again');
-    isSaid = false;
-  };
-  client.on('ready', found);
-  client.connect().catch(lost);
-
+export function redisLimits({ redis, otherwise }: { redis: Redis; otherwise: LimitStore }): LimitStore {
   return {
     add: async (additions) => {
-      if (!client.isReady) return otherwise.add(additions);
-      try {
-        const reply = client.eval(addScript, {
-          keys: additions.map(({ key }) => `postern:{${installation}:limits}:${key}`),
+      const debts = await redis.ask((client) =>
+        client.eval(addScript, {
+          keys: additions.map(({ key }) => redis.name(`limits:${key}`)),
           arguments: additions.map(({ seconds }) => String(seconds)),
-        });
-        const debts = ((await inTime(reply, patienceMilliseconds)) as string[]).map(Number);
-        // One that only was slow has not lost its connection.
-        found();
-        return debts;
-      } catch (error) {
-        lost(error);
-        return otherwise.add(additions);
-      }
+        }),
+      );
+      return debts === undefined ? otherwise.add(additions) : (debts as string[]).map(Number);
     },
-    close: () => client.destroy(),
   };
 }

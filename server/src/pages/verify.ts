@@ -6,6 +6,7 @@ import { inLanguagesOf } from '../templates/languages.ts';
 import { findUser } from '../users/create-user.ts';
 import type { User } from '../users/user.ts';
 import { type ResendWorld, resendVerification, verifyOwnByCode } from '../users/verify-email.ts';
+import type { ForgetUser } from '../users/who-am-i.ts';
 import { showOwnPage, takeOwnForm } from './forms.ts';
 import { codeField, note, type Page, sendPage } from './show.ts';
 import type { Texts } from './texts/en.ts';
@@ -16,6 +17,7 @@ export interface VerifyWorld extends PageWorld, ResendWorld {
   db: PageWorld['db'];
   secrets: PageWorld['secrets'];
   publicUrl: string;
+  forgetUser: ForgetUser;
 }
 
 export function verifyPageRoutes(world: VerifyWorld): Routes {

@@ -1,23 +1,28 @@
 /**
  * Sessions of browsers on our own pages. What the cookie holds is, like a refresh token, arithmetic over the session's id;
- * it is good until the session ends, and each page asks the database whether that is so.
+ * it is good until the session ends, and each page asks whether that is so: the database, or a copy of what it said a
+ * moment ago, which counts for nothing once the session is known to be revoked.
  */
 import { timingSafeEqual } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Cache } from '../cache.ts';
 import type { Secrets } from '../crypto/secrets.ts';
 import type { Database, Queryable } from '../database/database.ts';
 import type { Caller } from '../http/caller.ts';
 import { readCookie, setCookie } from '../http/cookies.ts';
 import { levelOf } from '../second-factors/second-factor.ts';
 import { type Login, makeSession } from './create-session.ts';
+import type { Revocations } from './revocations.ts';
 import type { SessionTimes } from './session.ts';
 import { SecondFactorOwed, signInSeconds } from './sign-in.ts';
-import { touchSession } from './store.ts';
+import { type TouchedSession, touchSession } from './store.ts';
 
 export interface BrowserWorld extends SessionTimes {
   db: Database;
   secrets: Secrets;
   publicUrl: string;
+  cache: Cache;
+  revocations: Pick<Revocations, 'isRevoked'>;
 }
 
 /** Whoever is signed in at a browser. */
@@ -34,6 +39,9 @@ export function setSessionCookie(
 ): void {
   setCookie(reply, name, value, { seconds: sessionSeconds, isHttps: publicUrl.startsWith('https:') });
 }
+
+/** That a session is used is noted once in this time, and sooner where it would soon end idle. */
+const keptSeconds = 30;
 
 /**
  * Logs a user in, in the caller's transaction if there is one.
@@ -65,17 +73,16 @@ export function owedToken({ publicUrl }: Pick<BrowserWorld, 'publicUrl'>, reques
 }
 
 /** Who the cookie of a request stands for, or nobody. */
-export async function browserCaller(
-  { db, secrets, refreshTokenSeconds, publicUrl }: BrowserWorld,
-  request: FastifyRequest,
-): Promise<BrowserCaller | undefined> {
-  const cookie = readCookie(request, name, publicUrl.startsWith('https:'));
+export async function browserCaller(world: BrowserWorld, request: FastifyRequest): Promise<BrowserCaller | undefined> {
+  const cookie = readCookie(request, name, world.publicUrl.startsWith('https:'));
   const [, sessionId, mac] = /^([0-9a-f-]{36})\.([\w-]{43})$/.exec(cookie ?? '') ?? [];
   if (sessionId === undefined || mac === undefined) return undefined;
+  const { secrets, revocations } = world;
   const given = Buffer.from(mac, 'base64url');
   if (!secrets.hmacs('browser-session', sessionId).some((good) => timingSafeEqual(good, given))) return undefined;
-  const session = await touchSession(db, sessionId, refreshTokenSeconds);
-  if (!session) return undefined;
+  const session = await useSession(world, sessionId);
+  // Asked last: a copy that was put back after the session's end is refused on every node within a second, as its tokens are.
+  if (!session || (await revocations.isRevoked([sessionId]))) return undefined;
   const { userId: id, tenantId, rights, methods, authenticatedAt } = session;
   return {
     kind: 'user',
@@ -87,4 +94,26 @@ export async function browserCaller(
     authenticatedAt,
     level: levelOf(methods),
   };
+}
+
+const nameOf = (id: string) => `session:${id}`;
+
+/** To be called after the commit of what changes a session but does not end it. */
+export function forgetSession(cache: Cache, id: string): Promise<void> {
+  return cache.forget(nameOf(id));
+}
+
+async function useSession(
+  { db, cache, revocations, refreshTokenSeconds }: BrowserWorld,
+  id: string,
+): Promise<TouchedSession | undefined> {
+  const touch = () => touchSession(db, id, refreshTokenSeconds);
+  const session = await cache.through(nameOf(id), async () => {
+    const value = await touch();
+    return { value, seconds: Math.min(keptSeconds, (value?.secondsLeft ?? 0) / 10) };
+  });
+  if (!session || !(await revocations.isRevoked(session.rights.revisions))) return session;
+  // A copy from before a right was taken away: what remains the database knows.
+  await forgetSession(cache, id);
+  return touch();
 }

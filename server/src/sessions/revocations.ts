@@ -6,6 +6,8 @@
  * nothing, staleness is then a measured fact instead of trust in a quiet connection, and after a cut there is nothing
  * special to do. Each poll looks 30 s further back than the last one, because a transaction that began earlier may have
  * committed since. When the last good poll is older than a second, checks ask the database, and fail closed without it.
+ * Where nodes have a channel (Redis), whoever revokes says so there as well, and the others need not wait for their next
+ * poll. They poll no more rarely for it: what a channel loses it does not tell.
  */
 import type { FastifyBaseLogger } from 'fastify';
 import type { Database, Queryable } from '../database/database.ts';
@@ -13,11 +15,17 @@ import { gather } from '../database/gather.ts';
 import { cannotTell } from './errors.ts';
 import { insertRevocations, purgeRevocations, revocationsSince, whichRevoked } from './store.ts';
 
+/** Words to the other nodes, which may be lost; what others than they say there is not heard. */
+export interface Channel {
+  publish: (words: readonly string[]) => void;
+  subscribe: (onWords: (words: string[]) => void) => void;
+}
+
 export interface Revocations {
   /**
    * Revokes in the caller's transaction.
    * @param subjects session ids, token ids (jti), user or client ids (sub)
-   * @returns what to call after the commit, so that this node need not wait for its next poll
+   * @returns what to call after the commit, so that no node need wait for its next poll
    */
   revoke: (db: Queryable, subjects: readonly string[]) => Promise<() => void>;
   /** @throws cannotTell when neither memory nor database can say */
@@ -41,10 +49,12 @@ export async function startRevocations({
   db,
   log,
   accessTokenSeconds,
+  channel,
 }: {
   db: Database;
   log: FastifyBaseLogger;
   accessTokenSeconds: number;
+  channel?: Channel | undefined;
 }): Promise<Revocations> {
   const live = new Map<string, number>();
   const seconds = revocationSeconds(accessTokenSeconds);
@@ -54,6 +64,9 @@ export async function startRevocations({
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
 
+  const add = (subjects: readonly string[]) => {
+    for (const subject of subjects) live.set(subject, Date.now() + seconds * 1_000);
+  };
   const read = async () => {
     const startedAt = performance.now();
     const { readAt, revocations } = await revocationsSince(db, since, overlapSeconds);
@@ -88,6 +101,7 @@ export async function startRevocations({
     { writers: 2, maxItems: 1_000, maxSize: 1_000, sizeOf: () => 1 },
   );
 
+  channel?.subscribe(add);
   await read();
   timer = setTimeout(poll, pollMs).unref();
   const purging = setInterval(forgetExpired, purgeMs).unref();
@@ -96,7 +110,8 @@ export async function startRevocations({
     revoke: async (tx, subjects) => {
       await insertRevocations(tx, subjects, seconds);
       return () => {
-        for (const subject of subjects) live.set(subject, Date.now() + seconds * 1_000);
+        add(subjects);
+        if (subjects.length > 0) channel?.publish(subjects);
       };
     },
     isRevoked: async (subjects) => {

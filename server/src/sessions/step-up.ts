@@ -1,6 +1,7 @@
 /** Authenticating again within a session (RFC 9470): for what a session alone, which may be stolen, is not enough for. */
 import type { AuthenticationResponseJSON } from '@simplewebauthn/server';
 import { recordAudit } from '../audit/record.ts';
+import type { Cache } from '../cache.ts';
 import type { Transaction } from '../database/database.ts';
 import type { Caller } from '../http/caller.ts';
 import { invalidRequest } from '../http/problem.ts';
@@ -10,12 +11,15 @@ import { tryCode } from '../second-factors/try-code.ts';
 import { invalidCredentials } from '../users/errors.ts';
 import { findUserById, lockUser } from '../users/store.ts';
 import { type PasswordWorld, tryPassword } from '../users/try-password.ts';
+import { forgetSession } from './browser-session.ts';
 import { sessionNotFound } from './errors.ts';
 import type { SessionTimes } from './session.ts';
 import type { SecondFactorLoginWorld } from './show-second-factor.ts';
 import { type RefreshedSession, renewSession } from './store.ts';
 
-export interface StepUpWorld extends SecondFactorLoginWorld, PasswordWorld, SessionTimes {}
+export interface StepUpWorld extends SecondFactorLoginWorld, PasswordWorld, SessionTimes {
+  cache: Cache;
+}
 
 export type Shown =
   | { password: string; ip: string }
@@ -33,6 +37,12 @@ export function beginPasskeyStepUp(world: StepUpWorld, { id: userId, tenantId }:
  * @throws invalidCredentials, secondFactorInvalid, passkeyInvalid, sessionNotFound, the error of a limit, busy
  */
 export async function stepUp(world: StepUpWorld, caller: Caller, shown: Shown): Promise<RefreshedSession> {
+  const session = await show(world, caller, shown);
+  await forgetSession(world.cache, session.id);
+  return session;
+}
+
+async function show(world: StepUpWorld, caller: Caller, shown: Shown): Promise<RefreshedSession> {
   const { db } = world;
   if ('code' in shown) {
     return tryCode(world, { userId: caller.id, code: shown.code }, (tx) => renew(world, tx, caller, ['otp', 'mfa']));

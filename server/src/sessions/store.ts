@@ -166,6 +166,8 @@ export async function liveSessions(
 
 export type TouchedSession = Pick<LiveSession, 'userId' | 'rights' | 'methods' | 'authenticatedAt'> & {
   tenantId: string;
+  /** Until it ends if it is not used. */
+  secondsLeft: number;
 };
 
 /** Notes that a live session is used, which keeps it from ending idle; returns whose it is, unless they are disabled. */
@@ -182,6 +184,7 @@ export async function touchSession(
       AND s.revoked_at IS NULL AND s.idle_expires_at > now() AND s.expires_at > now()
     RETURNING s.user_id AS "userId", s.tenant_id AS "tenantId", s.methods,
               extract(epoch FROM coalesce(s.authenticated_at, s.created_at))::float AS "authenticatedAt",
+              extract(epoch FROM s.idle_expires_at - now())::float AS "secondsLeft",
               ${rightsOf(db, 'u')} AS rights`;
   return row && withRights(row);
 }

@@ -13,10 +13,12 @@ import { userNotFound } from './errors.ts';
 import { UserAnswer } from './schemas.ts';
 import { markVerified } from './store.ts';
 import { isAdministrator, presentUser, type User } from './user.ts';
+import type { ForgetUser } from './who-am-i.ts';
 
 export interface AdminWorld extends DisableWorld {
   db: Database;
   needs: Needs;
+  forgetUser: ForgetUser;
   tenantSlug: TenantDirectory['tenantSlug'];
 }
 
@@ -83,12 +85,18 @@ const actions: [name: string, summary: string, Action][] = [
   ['verify', "Take a user's e-mail address as verified", (world, user, { name }) => verify(world, user, name)],
 ];
 
-async function verify({ db }: AdminWorld, { id, tenantId, emailNormalized }: User, actor: string): Promise<User> {
+async function verify(
+  { db, forgetUser }: AdminWorld,
+  { id, tenantId, emailNormalized }: User,
+  actor: string,
+): Promise<User> {
   if (emailNormalized === null) throw invalidRequest({ detail: 'This user has no e-mail address.' });
-  return db.begin(async (tx) => {
+  const verified = await db.begin(async (tx) => {
     const user = await markVerified(tx, id, emailNormalized);
     if (!user) throw userNotFound();
     await recordAudit(tx, { tenantId, type: 'user.verified', userId: id, actor });
     return user;
   });
+  await forgetUser(id);
+  return verified;
 }

@@ -12,22 +12,27 @@ import { alreadyRegistered } from './errors.ts';
 import { noticeLetter } from './mails.ts';
 import { lockUser, replaceEmail } from './store.ts';
 import type { User } from './user.ts';
+import type { ForgetUser } from './who-am-i.ts';
+
+export interface ConfirmWorld extends ChangeWorld {
+  forgetUser: ForgetUser;
+}
 
 /**
  * Confirms by the token of either letter's link.
  * @returns whether the address has changed with it; else the other one has to confirm
  * @throws linkInvalid, linkExpired, alreadyRegistered
  */
-export async function confirmByLink(world: ChangeWorld, token: string): Promise<boolean> {
+export async function confirmByLink(world: ConfirmWorld, token: string): Promise<boolean> {
   const redeem = (purpose: Purpose) =>
     redeemLink(world, { purpose, token }, (tx, { userId, challengeId }) =>
       confirm(world, tx, { userId, challengeId, over: linkExpired }),
     );
   try {
-    return wake(world, await redeem('change_email_new'));
+    return afterwards(world, await redeem('change_email_new'));
   } catch (error) {
     if (!(error instanceof PosternError && error.code === 'challenges.link_invalid')) throw error;
-    return wake(world, await redeem('change_email_old'));
+    return afterwards(world, await redeem('change_email_old'));
   }
 }
 
@@ -38,7 +43,7 @@ export async function confirmByLink(world: ChangeWorld, token: string): Promise<
  * @throws codeInvalid, codeExpired, tooManyTries, alreadyRegistered
  */
 export async function confirmByCode(
-  world: ChangeWorld,
+  world: ConfirmWorld,
   { id: userId, tenantId }: Caller,
   { code, ip }: { code: string; ip: string },
 ): Promise<boolean> {
@@ -47,10 +52,10 @@ export async function confirmByCode(
   for (const [purpose, emailNormalized] of change ? missingSides(change) : []) {
     try {
       const attempt = { userId, tenantId, purpose, emailNormalized, code, ip };
-      const isDone = await redeemCode(world, attempt, (tx, { challengeId }) =>
+      const changed = await redeemCode(world, attempt, (tx, { challengeId }) =>
         confirm(world, tx, { userId, challengeId, over: codeExpired }),
       );
-      return wake(world, isDone);
+      return afterwards(world, changed);
     } catch (error) {
       if (!(error instanceof PosternError && error.code.startsWith('challenges.'))) throw error;
       refusals.push(error);
@@ -72,17 +77,22 @@ function telling(refusals: PosternError[]): PosternError | undefined {
   return refusals.toSorted((a, b) => order.indexOf(a.status) - order.indexOf(b.status))[0];
 }
 
-function wake({ wakeWorkers }: ChangeWorld, isDone: boolean): boolean {
-  if (isDone) wakeWorkers();
-  return isDone;
+async function afterwards({ wakeWorkers, forgetUser }: ConfirmWorld, changed: string | undefined): Promise<boolean> {
+  if (changed === undefined) return false;
+  wakeWorkers();
+  await forgetUser(changed);
+  return true;
 }
 
-/** In the transaction that uses the challenge up. Both sides may come at once: they stand in line for the user's row. */
+/**
+ * In the transaction that uses the challenge up. Both sides may come at once: they stand in line for the user's row.
+ * @returns whose address has changed with it, if it has
+ */
 async function confirm(
   world: ChangeWorld,
   tx: Transaction,
   { userId, challengeId, over }: { userId: string; challengeId: string; over: typeof codeExpired },
-): Promise<boolean> {
+): Promise<string | undefined> {
   const user = await lockUser(tx, userId);
   const change = user && (await confirmEmailChange(tx, userId, challengeId));
   if (!change) throw over({ detail: 'The change was ended or replaced since the letter was written.' });
@@ -91,9 +101,9 @@ async function confirm(
   if (verified !== change.oldEmailNormalized) {
     throw over({ detail: 'The present address is another one than when the letter was written. Ask once more.' });
   }
-  if (!change.isNewConfirmed || !change.isOldConfirmed) return false;
+  if (!change.isNewConfirmed || !change.isOldConfirmed) return undefined;
   await completeChange(world, tx, user, change);
-  return true;
+  return userId;
 }
 
 async function completeChange(world: ChangeWorld, tx: Transaction, user: User, change: EmailChange): Promise<void> {

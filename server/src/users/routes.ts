@@ -1,3 +1,4 @@
+import type { Cache } from '../cache.ts';
 import type { Token } from '../crypto/schemas.ts';
 import type { Transaction } from '../database/database.ts';
 import { type Authenticate, callerOf, type Needs } from '../http/caller.ts';
@@ -6,7 +7,6 @@ import type { Routes } from '../http/server.ts';
 import type { RoleWorld } from '../roles/manage-roles.ts';
 import type { Tenant, TenantDirectory } from '../tenants/tenants.ts';
 import { adminRoutes } from './admin-routes.ts';
-import { findUser } from './create-user.ts';
 import type { DeleteWorld } from './delete-user.ts';
 import { directoryRoutes } from './directory-routes.ts';
 import { emailChangeRoutes } from './email-routes.ts';
@@ -19,11 +19,14 @@ import { registerRoutes } from './register-routes.ts';
 import { userRoleRoutes } from './role-routes.ts';
 import { UserAnswer } from './schemas.ts';
 import type { PasswordWorld } from './try-password.ts';
-import { type Origin, presentUser, type User, userCaller } from './user.ts';
+import { type Origin, type User, userCaller } from './user.ts';
 import type { LetterWorld } from './verify-email.ts';
 import { verifyRoutes } from './verify-routes.ts';
+import { type ForgetUser, whoAmI } from './who-am-i.ts';
 
 export interface UserWorld extends RoleWorld, LetterWorld, DeleteWorld, TenantDirectory, PasswordWorld, ExportWorld {
+  cache: Cache;
+  forgetUser: ForgetUser;
   passwordPolicy: PasswordPolicy;
   registration: 'open' | 'private' | 'closed';
   needs: Needs;
@@ -57,10 +60,7 @@ function accountRoutes(world: UserWorld): Routes {
         onRequest: world.needs('basic'),
         schema: { tags: ['Users'], summary: 'Who am I', security: [{ bearer: [] }], response: { 200: UserAnswer } },
       },
-      async (request) => {
-        const { tenantId, id } = userCaller(callerOf(request));
-        return presentUser(await findUser(world.db, tenantId, { id }), await world.tenantSlug(tenantId));
-      },
+      async (request) => whoAmI(world, userCaller(callerOf(request))),
     );
   };
 }

@@ -16,6 +16,7 @@ import { invalidCredentials } from './errors.ts';
 import { findUserByEmail, markVerified } from './store.ts';
 import type { PasswordWorld } from './try-password.ts';
 import type { User } from './user.ts';
+import type { ForgetUser } from './who-am-i.ts';
 
 /** What writing a letter takes. */
 export interface LetterWorld extends LetterSettings {
@@ -69,7 +70,7 @@ export async function resendVerification(
  * @throws invalidCredentials, codeInvalid, codeExpired, tooManyTries, the error of a limit, busy
  */
 export async function verifyByCode(
-  world: RedeemWorld & PasswordWorld,
+  world: RedeemWorld & PasswordWorld & { forgetUser: ForgetUser },
   { code, ...login }: { tenantId: string | undefined; name: LoginName; password: string; code: string; ip: string },
 ): Promise<User> {
   const user = await checkPassword(world, login);
@@ -82,23 +83,30 @@ export async function verifyByCode(
  * @throws codeInvalid, codeExpired, tooManyTries, the error of a limit
  */
 export async function verifyOwnByCode(
-  world: RedeemWorld,
+  world: RedeemWorld & { forgetUser: ForgetUser },
   { id: userId, tenantId, emailNormalized }: User,
   { code, ip }: { code: string; ip: string },
 ): Promise<User> {
   if (emailNormalized === null) throw codeExpired({ detail: 'This user has no e-mail address to verify.' });
   const attempt = { userId, tenantId, purpose: 'verify_email', emailNormalized, code, ip } as const;
-  return redeemCode(world, attempt, (tx) => completeVerification(tx, userId, emailNormalized));
+  const verified = await redeemCode(world, attempt, (tx) => completeVerification(tx, userId, emailNormalized));
+  await world.forgetUser(userId);
+  return verified;
 }
 
 /**
  * Verifies by the token from the link.
  * @throws linkInvalid, linkExpired
  */
-export async function verifyByLink(world: { db: Database; secrets: Secrets }, token: string): Promise<User> {
-  return redeemLink(world, { purpose: 'verify_email', token }, (tx, { userId, emailNormalized }) =>
+export async function verifyByLink(
+  world: { db: Database; secrets: Secrets; forgetUser: ForgetUser },
+  token: string,
+): Promise<User> {
+  const user = await redeemLink(world, { purpose: 'verify_email', token }, (tx, { userId, emailNormalized }) =>
     completeVerification(tx, userId, emailNormalized),
   );
+  await world.forgetUser(user.id);
+  return user;
 }
 
 export const basicChallenge = { 'WWW-Authenticate': 'Basic realm="postern", charset="UTF-8"' };
