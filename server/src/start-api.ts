@@ -75,7 +75,7 @@ import { ensureDefaultTenant, openTenantDirectory } from './tenants/tenants.ts';
 import { bootstrapAdmin } from './users/bootstrap.ts';
 import { makePasswordPolicy, type PasswordPolicy } from './users/password-policy.ts';
 import { userRoutes } from './users/routes.ts';
-import { makeForgetUser } from './users/who-am-i.ts';
+import { makeForgetUser, makeWhoAmI } from './users/who-am-i.ts';
 import { version } from './version.ts';
 import { webhookBacklog } from './webhooks/lane-store.ts';
 import { webhookRoutes } from './webhooks/routes.ts';
@@ -204,6 +204,7 @@ async function buildWorld(parts: ApiParts, { limitStore, cache, redis }: Shared)
     revocations,
     revoke: revocations.revoke,
     cache,
+    whoAmI: makeWhoAmI({ db, cache, tenantSlug: tenants.tenantSlug }),
     forgetUser,
     limits: openLimits({ store: limitStore, areSourcesLimited: config.rateLimits === 'on' }),
     sessionAddresses: (userId: string) => sessionAddresses(db, userId),

@@ -1,4 +1,3 @@
-import type { Cache } from '../cache.ts';
 import type { Token } from '../crypto/schemas.ts';
 import type { Transaction } from '../database/database.ts';
 import { type Authenticate, callerOf, type Needs } from '../http/caller.ts';
@@ -22,10 +21,10 @@ import type { PasswordWorld } from './try-password.ts';
 import { type Origin, type User, userCaller } from './user.ts';
 import type { LetterWorld } from './verify-email.ts';
 import { verifyRoutes } from './verify-routes.ts';
-import { type ForgetUser, whoAmI } from './who-am-i.ts';
+import type { ForgetUser, WhoAmI } from './who-am-i.ts';
 
 export interface UserWorld extends RoleWorld, LetterWorld, DeleteWorld, TenantDirectory, PasswordWorld, ExportWorld {
-  cache: Cache;
+  whoAmI: WhoAmI;
   forgetUser: ForgetUser;
   passwordPolicy: PasswordPolicy;
   registration: 'open' | 'private' | 'closed';
@@ -60,7 +59,7 @@ function accountRoutes(world: UserWorld): Routes {
         onRequest: world.needs('basic'),
         schema: { tags: ['Users'], summary: 'Who am I', security: [{ bearer: [] }], response: { 200: UserAnswer } },
       },
-      async (request) => whoAmI(world, userCaller(callerOf(request))),
+      async (request) => world.whoAmI(userCaller(callerOf(request))),
     );
   };
 }

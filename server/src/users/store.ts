@@ -1,7 +1,7 @@
 import { newId } from '../crypto/ids.ts';
 import type { Queryable } from '../database/database.ts';
 import { readRights, rightsOf, type StoredRights } from '../roles/rights.ts';
-import type { User } from './user.ts';
+import type { Profile, User } from './user.ts';
 
 interface UserRow {
   id: string;
@@ -138,6 +138,14 @@ export async function findUserById(db: Queryable, tenantId: string, id: string):
   const [row] = await db<UserRow[]>`
     SELECT ${columns(db)} FROM users WHERE tenant_id = ${tenantId} AND id = ${id}`;
   return row && toUser(row);
+}
+
+/** Those of the ids that there are, in any order. */
+export async function profilesOf(db: Queryable, ids: readonly string[]): Promise<Profile[]> {
+  return db<Profile[]>`
+    SELECT id, tenant_id AS "tenantId", email, username, name, profile_image_url AS "profileImageUrl",
+           email_verified_at AS "emailVerifiedAt", created_at AS "createdAt"
+    FROM users WHERE id = ANY(${ids as string[]}::uuid[])`;
 }
 
 /** The user as it is now and stays until the end of the transaction; others may go on to refer to it. */

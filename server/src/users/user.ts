@@ -29,8 +29,14 @@ export interface User {
   createdAt: Date;
 }
 
+/** What callers are told of a user. */
+export type Profile = Pick<
+  User,
+  'id' | 'tenantId' | 'email' | 'username' | 'name' | 'profileImageUrl' | 'emailVerifiedAt' | 'createdAt'
+>;
+
 /** As callers see it. */
-export function presentUser(user: User, tenantSlug: string): UserAnswer {
+export function presentUser(user: Profile, tenantSlug: string): UserAnswer {
   return {
     uuid: user.id,
     email: user.email,
