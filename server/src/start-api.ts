@@ -56,6 +56,7 @@ import { makeAuthenticate } from './sessions/authenticate.ts';
 import { createSession, type Login } from './sessions/create-session.ts';
 import { endSessions } from './sessions/logout.ts';
 import { presentSession } from './sessions/present-session.ts';
+import { makeAdvance } from './sessions/refresh.ts';
 import { startRevocations } from './sessions/revocations.ts';
 import { sessionRoutes } from './sessions/routes.ts';
 import { unlessFactorOwed } from './sessions/sign-in.ts';
@@ -203,6 +204,7 @@ async function buildWorld(parts: ApiParts, { limitStore, cache, redis }: Shared)
     verifier,
     revocations,
     revoke: revocations.revoke,
+    advance: makeAdvance({ ...config, db }),
     cache,
     whoAmI: makeWhoAmI({ db, cache, tenantSlug: tenants.tenantSlug }),
     forgetUser,

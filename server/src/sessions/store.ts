@@ -62,28 +62,40 @@ const graceSeconds = 10;
 
 export type RefreshedSession = LiveSession & { tenantId: string };
 
+/** What a refresh token names. */
+export interface NamedSession {
+  sessionId: string;
+  counter: number;
+}
+
 /**
- * Turns the counter if it is the token's, or returns the session as it is if the token was the last one, just now. One
- * statement, so of parallel calls one turns it and the others, having waited for the row, find themselves in the grace.
- * @returns nothing where the token is good for neither
+ * Turns the counter of each session if it is its token's, or returns the session as it is if the token was the last one,
+ * just now. One statement, so of parallel calls one turns it and the others, having waited for the row, find themselves in
+ * the grace.
+ * @param named each session once
+ * @returns those whose token is good for either
  */
-export async function advanceSession(
+export async function advanceSessions(
   db: Queryable,
-  { sessionId, counter, refreshTokenSeconds }: { sessionId: string; counter: number; refreshTokenSeconds: number },
-): Promise<RefreshedSession | undefined> {
-  const [row] = await db<Stored<RefreshedSession>[]>`
+  named: readonly NamedSession[],
+  refreshTokenSeconds: number,
+): Promise<RefreshedSession[]> {
+  const ids = named.map(({ sessionId }) => sessionId);
+  const counters = named.map(({ counter }) => counter);
+  const rows = await db<Stored<RefreshedSession>[]>`
     UPDATE sessions s SET
-      refresh_counter = ${counter} + 1,
-      refreshed_at = CASE WHEN s.refresh_counter = ${counter} THEN now() ELSE s.refreshed_at END,
-      idle_expires_at = CASE WHEN s.refresh_counter = ${counter}
+      refresh_counter = t.counter + 1,
+      refreshed_at = CASE WHEN s.refresh_counter = t.counter THEN now() ELSE s.refreshed_at END,
+      idle_expires_at = CASE WHEN s.refresh_counter = t.counter
         THEN least(now() + make_interval(secs => ${refreshTokenSeconds}), s.expires_at) ELSE s.idle_expires_at END
-    WHERE s.id = ${sessionId}
+    FROM unnest(${ids}::uuid[], ${counters}::int[]) AS t (session_id, counter)
+    WHERE s.id = t.session_id
       AND s.revoked_at IS NULL AND s.idle_expires_at > now() AND s.expires_at > now()
-      AND (s.refresh_counter = ${counter}
-           OR (s.refresh_counter = ${counter} + 1
+      AND (s.refresh_counter = t.counter
+           OR (s.refresh_counter = t.counter + 1
                AND s.refreshed_at > now() - make_interval(secs => ${graceSeconds})))
     RETURNING ${liveColumns(db)}, s.tenant_id AS "tenantId"`;
-  return row && withRights(row);
+  return rows.map(withRights);
 }
 
 /** Notes that whoever holds a live session has authenticated again, and turns its counter: its next tokens say so. */
