@@ -34,7 +34,8 @@ import { firstCall, frontPageRoutes } from './http/front-page.ts';
 import { Degraded, operationRoutes } from './http/operation.ts';
 import { type App, buildServer } from './http/server.ts';
 import { makeProviders } from './identities/providers.ts';
-import { identityRoutes } from './identities/routes.ts';
+import { identityRoutes, presentIdentity } from './identities/routes.ts';
+import { identitiesOf } from './identities/store.ts';
 import { inboxRoutes } from './inbox/routes.ts';
 import type { Inbox } from './inbox/smtp.ts';
 import { invitationRoutes } from './invitations/routes.ts';
@@ -52,6 +53,8 @@ import { verifyPageRoutes } from './pages/verify.ts';
 import { openShared, type Shared } from './redis/open.ts';
 import { roleRoutes } from './roles/routes.ts';
 import { secondFactorRoutes } from './second-factors/routes.ts';
+import { presentFactor } from './second-factors/schemas.ts';
+import { factorsOf } from './second-factors/store.ts';
 import { makeAuthenticate } from './sessions/authenticate.ts';
 import { createSession, type Login } from './sessions/create-session.ts';
 import { endSessions } from './sessions/logout.ts';
@@ -210,11 +213,15 @@ async function buildWorld(parts: ApiParts, { limitStore, cache, redis }: Shared)
     forgetUser,
     limits: openLimits({ store: limitStore, areSourcesLimited: config.rateLimits === 'on' }),
     sessionAddresses: (userId: string) => sessionAddresses(db, userId),
-    exportSessions: async (userId: string) =>
-      (await sessionsEver(db, userId)).map(({ revokedAt, ...session }) => ({
-        ...presentSession(session),
-        revoked_at: revokedAt,
-      })),
+    exportParts: {
+      sessions: async (userId: string) =>
+        (await sessionsEver(db, userId)).map(({ revokedAt, ...session }) => ({
+          ...presentSession(session),
+          revoked_at: revokedAt,
+        })),
+      identities: async (userId: string) => (await identitiesOf(db, userId)).map(presentIdentity),
+      second_factors: async (userId: string) => (await factorsOf(db, userId)).map(presentFactor),
+    },
     authenticate,
     needs: makeNeeds(authenticate),
     verifiedDomains: rememberVerifiedDomains(db),

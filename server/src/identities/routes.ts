@@ -197,7 +197,14 @@ const IdentityAnswer = Type.Object({
   last_used_at: Type.String({ format: 'date-time' }),
 });
 
-function present({ id, issuer, subject, email, createdAt, lastUsedAt }: Identity): Type.Static<typeof IdentityAnswer> {
+export function presentIdentity({
+  id,
+  issuer,
+  subject,
+  email,
+  createdAt,
+  lastUsedAt,
+}: Identity): Type.Static<typeof IdentityAnswer> {
   return {
     id,
     issuer,
@@ -223,7 +230,7 @@ function ownIdentityRoutes(world: IdentityWorld): Routes {
       },
       async (request) => {
         const identities = await identitiesOf(world.db, userCaller(callerOf(request)).id);
-        return { data: identities.map(present) };
+        return { data: identities.map(presentIdentity) };
       },
     );
 

@@ -9,8 +9,8 @@ import { presentUser, type User } from './user.ts';
 export interface ExportWorld {
   db: Database;
   tenantSlug: (id: string) => Promise<string>;
-  /** All of a user's sessions that are kept, as callers see them. */
-  exportSessions: (userId: string) => Promise<unknown[]>;
+  /** What features above keep of a user, as callers see it: lists by their names. */
+  exportParts: Record<string, (userId: string) => Promise<unknown[]>>;
 }
 
 /** The text of one JSON object, in pieces. Nothing in it is a secret: hashes, codes and tokens stay where they are. */
@@ -28,7 +28,9 @@ export async function* exportUser(world: ExportWorld, user: User): AsyncGenerato
     email_change: change ? { email: change.email } : null,
   };
   yield `{"exported_at":${JSON.stringify(new Date())},"user":${JSON.stringify(account)}`;
-  yield `,"sessions":${JSON.stringify(await world.exportSessions(userId))}`;
+  for (const [name, part] of Object.entries(world.exportParts)) {
+    yield `,${JSON.stringify(name)}:${JSON.stringify(await part(userId))}`;
+  }
   yield* list('emails', exportEmails(db, { tenantId, userId, address: emailNormalized }));
   yield* list('audit', auditOf(db, { tenantId, userId }));
   yield '}\n';

@@ -209,7 +209,15 @@ describe('administrators', () => {
       { what: 'both letters to be settled', detail: postern.output },
     );
     assert.match(own.headers.get('content-disposition') ?? '', /^attachment; filename="user-/);
-    assert.deepEqual(Object.keys(own.body), ['exported_at', 'user', 'sessions', 'emails', 'audit']);
+    assert.deepEqual(Object.keys(own.body), [
+      'exported_at',
+      'user',
+      'sessions',
+      'identities',
+      'second_factors',
+      'emails',
+      'audit',
+    ]);
     assert.deepEqual([own.body.user.uuid, own.body.user.has_password, own.body.sessions.length], [uuid, true, 1]);
     assert.deepEqual(
       own.body.emails.map((one: { subject: string }) => /to both|is your code/.exec(one.subject)?.[0]).sort(),
