@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import * as module from 'node:module';
 import { isStartedByNpm, loadConfig } from '../config.ts';
 import { makeLogger } from '../log.ts';
 import type { Role } from '../start.ts';
@@ -28,6 +29,8 @@ export const startCommand: Command = {
     const { start } = await import('../start.ts');
     const running = await start({ config, role, log });
     if (running.banner) process.stdout.write(running.banner);
+    // Written by Node at the end, which a service that is killed does not have.
+    module.flushCompileCache?.();
     log.info(`stopping: ${await stopAsked}`);
     await running.stop();
     log.info('stopped');

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { SignJWT } from 'jose';
+import { totpCode } from '../support/authenticator.ts';
 import { openBrowser, type Page } from '../support/browser.ts';
 import { type InboxMessage, letterTo } from '../support/mailbox.ts';
 import {
@@ -58,6 +59,41 @@ describe('signing in with a provider', () => {
   }
   const me = async (token: string) => (await postern.call('GET', '/auth/me', { token })).body;
   const login = (email: string) => postern.call('POST', '/login', { json: { email, password } });
+
+  it('is the first factor where the account has a second: no session before that one was shown', async () => {
+    somebody();
+    const { token } = bodyOf(await signIn());
+    const begun = await postern.call('POST', '/auth/second-factors/totp', { token: token.access_token, json: {} });
+    const { id, secret } = begun.body;
+    const confirmed = await postern.call('POST', `/auth/second-factors/totp/${id}/confirm`, {
+      token: token.access_token,
+      json: { code: totpCode(secret) },
+    });
+    assert.equal(confirmed.status, 200);
+    const [first, second, third] = confirmed.body.recovery_codes;
+    const show = (sign_in_token: string, code: string) =>
+      postern.call('POST', '/auth/second-factor', { json: { sign_in_token, code } });
+
+    const refused = await signIn();
+    assert.deepEqual([refused.status, bodyOf(refused).code], [403, 'auth.second_factor_required']);
+    const shown = await show(bodyOf(refused).sign_in_token, first);
+    const claims = JSON.parse(Buffer.from(shown.body.token.access_token.split('.')[1], 'base64url').toString());
+    assert.deepEqual([claims.amr, claims.acr], [['fed', 'otp', 'mfa'], 'aal2']);
+
+    const app = 'https://app.example/signed-in';
+    const back = await openBrowser().open(`${base()}/auth/google?redirect_to=${app}`, { until: app });
+    const code = new URL(back.url).searchParams.get('code');
+    const exchange = await postern.call('POST', '/auth/exchange', { json: { code } });
+    assert.deepEqual([exchange.status, exchange.body.code], [403, 'auth.second_factor_required']);
+    assert.equal((await postern.call('POST', '/auth/exchange', { json: { code } })).status, 400, 'it is used up');
+    assert.equal((await show(exchange.body.sign_in_token, second)).status, 200);
+
+    const browser = openBrowser();
+    const page = await browser.open(`${base()}/auth/google?redirect_to=/account`);
+    assert.match(page.url, /\/sign-in\/second-factor$/);
+    const done = await browser.open(`${base()}/sign-in/second-factor`, { form: { code: third } });
+    assert.match(done.url, /\/account$/);
+  });
 
   it('makes a user, verified and named, and finds the same one again, also when the address has changed there', async () => {
     const person = somebody({ picture: 'https://pictures.example/1.png' });

@@ -115,11 +115,13 @@ async function launch(env: Record<string, string>, dataDir: string, options: Sta
     },
     restart: (more = {}) => launch({ ...env, ...more }, dataDir, options),
     dispose: async () => {
+      const isOwn = options.dataDir === undefined;
       if (child.exitCode === null && child.signalCode === null) {
-        child.kill('SIGTERM');
+        // Nothing of it is wanted any more, and an end in order takes a second of listening.
+        child.kill(isOwn ? 'SIGKILL' : 'SIGTERM');
         await ended;
       }
-      if (options.dataDir === undefined) await removeData(dataDir);
+      if (isOwn) await removeData(dataDir);
     },
   };
   await waitFor(
