@@ -1,6 +1,8 @@
 /** Sessions over their life, on two nodes of one database (quality S20–S23). */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { connectDatabase } from '../../src/database/database.ts';
+import { databaseUrlOf } from '../support/engines.ts';
 import { type Postern, startPostern } from '../support/start-postern.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -60,6 +62,33 @@ describe('sessions', () => {
     assert.deepEqual([reused.status, reused.body.code], [401, 'auth.invalid_refresh_token']);
     assert.equal((await refresh(two, third.refresh_token)).status, 401);
     await deadEverywhere(third.access_token);
+  });
+
+  it('S20 the token before the newest is good again for ten seconds; later it kills the session', async () => {
+    const { token: first } = await newcomer();
+    const second = (await refresh(one, first.refresh_token)).body.token;
+    assert.equal((await refresh(two, first.refresh_token)).body.token.refresh_token, second.refresh_token);
+    const db = connectDatabase(await databaseUrlOf(one), { max: 1, name: 'postern test' });
+    const { sid } = claimsOf(second.access_token);
+    await db`UPDATE sessions SET refreshed_at = refreshed_at - interval '11 seconds' WHERE id = ${sid}`;
+    await db.end();
+    assert.equal((await refresh(one, first.refresh_token)).status, 401);
+    assert.equal((await refresh(two, second.refresh_token)).status, 401);
+    await deadEverywhere(second.access_token);
+  });
+
+  it('S22 a login by the former password, under way while it is changed, opens nothing that lasts', async () => {
+    const { email, token } = await newcomer();
+    const logins = Promise.all(
+      Array.from({ length: 40 }, () => two.call('POST', '/login', { json: { email, password } })),
+    );
+    const json = { current_password: password, new_password: 'Another@123' };
+    const changed = await one.call('POST', '/auth/password/change', { token: token.access_token, json });
+    assert.equal(changed.status, 204);
+    for (const { status, body } of await logins) {
+      if (status === 200) await deadEverywhere(body.token.access_token);
+      else assert.ok(status === 401 || status === 429, `${status}`);
+    }
   });
 
   it('refuses refresh tokens that were made up or bent', async () => {
