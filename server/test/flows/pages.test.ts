@@ -268,3 +268,25 @@ describe('the pages', () => {
     assert.match(page.headers.get('content-security-policy') ?? '', /default-src 'none'/);
   });
 });
+
+describe('the pages behind HTTPS', () => {
+  it('S39 keep the session in a cookie that no other host of the domain can set or read', async () => {
+    const postern = await startPostern({ env: { PUBLIC_URL: 'https://auth.example' } });
+    try {
+      const email = 'ada@https.example';
+      assert.equal((await postern.call('POST', '/register', { json: { email, password } })).status, 201);
+      const form = { email, password };
+      const headers = { origin: 'https://auth.example' };
+      const signedIn = await postern.call('POST', '/sign-in', { form, headers });
+      assert.deepEqual([signedIn.status, signedIn.headers.get('location')], [303, '/account']);
+      const cookie = signedIn.headers.getSetCookie().find((one) => one.includes('session=')) ?? '';
+      assert.match(cookie, /^__Host-postern-session=[\w.-]+; Path=\/; Max-Age=\d+; HttpOnly; SameSite=Lax; Secure$/);
+      const [pair = ''] = cookie.split(';');
+      assert.equal((await postern.call('GET', '/account', { headers: { cookie: pair } })).status, 200);
+      const bare = pair.replace('__Host-', '');
+      assert.equal((await postern.call('GET', '/account', { headers: { cookie: bare } })).status, 302);
+    } finally {
+      await postern.dispose();
+    }
+  });
+});
