@@ -5,6 +5,7 @@ import { type Html, html, raw } from '../http/page.ts';
 import type { Routes } from '../http/server.ts';
 import type { AddWorld } from '../second-factors/add-factor.ts';
 import { type BegunTotp, beginTotp, begunTotp, confirmTotp } from '../second-factors/add-totp.ts';
+import { factorNotFound } from '../second-factors/errors.ts';
 import { addPasskey, askForNewPasskey, type PasskeySettings } from '../second-factors/passkeys.ts';
 import { renewRecoveryCodes } from '../second-factors/recovery-codes.ts';
 import { removeOwnFactor } from '../second-factors/remove-factor.ts';
@@ -108,9 +109,8 @@ export function factorPageRoutes(world: FactorPagesWorld, accountPage: AccountPa
       summary: 'Remove a second factor',
       fields: ['id'],
       act: async (request, reply, caller, { id }) => {
-        if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id)) {
-          await removeOwnFactor(inLanguagesOf(request, world), caller, id);
-        }
+        if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id)) throw factorNotFound();
+        await removeOwnFactor(inLanguagesOf(request, world), caller, id);
         const texts = textsFor(request);
         return sendPage(reply, texts, await accountPage(texts, note('status', texts.factorRemoved), caller));
       },

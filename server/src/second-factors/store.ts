@@ -15,9 +15,11 @@ export async function kindsOf(db: Queryable, userId: string): Promise<FactorKind
   return rows.map(({ kind }) => kind);
 }
 
-/** Removes one; false where the user has none of that id. */
+/** Removes one that counts; false where the user has none of that id. */
 export async function removeFactor(db: Queryable, userId: string, id: string): Promise<boolean> {
-  const rows = await db`DELETE FROM second_factors WHERE id = ${id} AND user_id = ${userId} RETURNING id`;
+  const rows = await db`
+    DELETE FROM second_factors
+    WHERE id = ${id} AND user_id = ${userId} AND confirmed_at IS NOT NULL RETURNING id`;
   return rows.length > 0;
 }
 
@@ -76,7 +78,8 @@ export async function totpFactors(db: Queryable, userId: string): Promise<TotpFa
 export async function findBegunTotp(db: Queryable, userId: string): Promise<TotpFactor | undefined> {
   const [row] = await db<TotpFactor[]>`
     SELECT id, secret, extract(epoch FROM now())::float * 1000 AS now
-    FROM second_factors WHERE user_id = ${userId} AND kind = 'totp' AND confirmed_at IS NULL`;
+    FROM second_factors
+    WHERE user_id = ${userId} AND kind = 'totp' AND confirmed_at IS NULL AND created_at > now() - interval '1 hour'`;
   return row;
 }
 

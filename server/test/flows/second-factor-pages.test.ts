@@ -141,5 +141,7 @@ describe('the pages of second factors', () => {
       (await browser.open(url('/account/second-factors/remove'), { form: { id: crypto.randomUUID() } })).status,
       404,
     );
+    const none = await browser.open(url('/account/second-factors/remove'), { form: { id: 'x' } });
+    assert.deepEqual([none.status, /It is removed/.test(none.text)], [404, false]);
   });
 });

@@ -80,6 +80,8 @@ describe('a second factor', () => {
     const { id, secret, uri } = begun.body;
     assert.match(uri, new RegExp(`^otpauth://totp/.*secret=${secret}`));
     assert.equal((await login(email)).status, 200, 'begun is not confirmed');
+    const removed = await postern.call('DELETE', `/auth/second-factors/${id}`, { token });
+    assert.deepEqual(outcome(removed), [404, 'second_factors.not_found'], 'there is nothing yet that could be removed');
     const confirm = (code: string) => post(`/auth/second-factors/totp/${id}/confirm`, { code }, token);
     const wrong = totpCode(secret, Date.now() + 3_600_000);
     assert.deepEqual(outcome(await confirm(wrong)), [401, 'second_factors.invalid']);
@@ -102,6 +104,14 @@ describe('a second factor', () => {
     assert.deepEqual([before.acr, before.amr], ['aal1', ['pwd']]);
     const notice = await letterTo(postern, email, ({ subject }) => subject.includes('second factor'));
     assert.match(notice.text, /takes a second factor/);
+  });
+
+  it('that was begun more than an hour ago has to be begun anew', async () => {
+    const { token } = await person();
+    const { id, secret } = (await post('/auth/second-factors/totp', {}, token)).body;
+    await db`UPDATE second_factors SET created_at = created_at - interval '61 minutes' WHERE id = ${id}`;
+    const late = await post(`/auth/second-factors/totp/${id}/confirm`, { code: totpCode(secret) }, token);
+    assert.deepEqual(outcome(late), [404, 'second_factors.not_found']);
   });
 
   it('is owed however the login begins: by a letter too; and Basic, which cannot carry one, is refused', async () => {
