@@ -40,6 +40,7 @@ import { inboxRoutes } from './inbox/routes.ts';
 import type { Inbox } from './inbox/smtp.ts';
 import { invitationRoutes } from './invitations/routes.ts';
 import { openLimits } from './limits/limits.ts';
+import { clientRoutes } from './oauth/client-routes.ts';
 import { bootstrapClient } from './oauth/manage-clients.ts';
 import { oauthRoutes } from './oauth/routes.ts';
 import { accountRoutes } from './pages/account.ts';
@@ -136,6 +137,7 @@ export async function startApi(parts: ApiParts): Promise<string> {
       accountRoutes(world),
       identityRoutes(world),
       oauthRoutes(world),
+      clientRoutes(world),
       emailRoutes(world),
       statsRoutes(world),
       unsubscribeRoutes(world),

@@ -38,6 +38,7 @@ export type AuditType =
   | 'role.deleted'
   | 'tenant.updated'
   | 'client.created'
+  | 'client.updated'
   | 'client.secret_rotated'
   | 'client.deleted'
   | 'api_key.created'

@@ -4,9 +4,9 @@ import type { Secrets } from '../crypto/secrets.ts';
 import type { Database } from '../database/database.ts';
 import { PosternError } from '../errors.ts';
 import { basicCredential } from '../http/caller.ts';
-import type { Client } from './client.ts';
+import { type Client, hasSecret } from './client.ts';
+import { secretText } from './client-secret.ts';
 import { OAuthError } from './errors.ts';
-import { secretText } from './manage-clients.ts';
 import { findStoredClient, type StoredClient } from './store.ts';
 
 export type AuthenticateClient = (request: FastifyRequest) => Promise<Client>;
@@ -44,12 +44,13 @@ export function makeAuthenticateClient({ db, secrets }: { db: Database; secrets:
   };
 }
 
-function provesSecret(secrets: Secrets, client: StoredClient, secret: string | undefined): boolean {
-  const { secretHash } = client;
-  if (secretHash === null) return secret === undefined;
-  if (secret === undefined) return false;
+/** Whether a client sent what it has to: its secret, or the one before for as long as that is good; none if it is public. */
+export function provesSecret(secrets: Secrets, client: StoredClient, secret: string | undefined): boolean {
+  if (client.isPublic) return secret === undefined;
+  if (secret === undefined || !hasSecret(client)) return false;
+  const kept = [client.secretHash, client.formerSecretHash].filter((hash) => hash !== null);
   const candidates = secrets.hmacs('client-secret', secretText(client.clientId, secret));
-  return candidates.some((candidate) => timingSafeEqual(candidate, secretHash));
+  return candidates.some((candidate) => kept.some((hash) => timingSafeEqual(candidate, hash)));
 }
 
 function readCredential(request: FastifyRequest): { clientId: string; secret: string | undefined } {

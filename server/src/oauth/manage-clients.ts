@@ -1,12 +1,22 @@
-/** What an operator does with clients; the command line calls these beside a running server. */
+/** What operators do with clients, by the API and, beside a running server, by the command line. */
 import { randomBytes } from 'node:crypto';
 import { recordAudit } from '../audit/record.ts';
 import { newId } from '../crypto/ids.ts';
 import type { Secrets } from '../crypto/secrets.ts';
-import type { Database, Transaction } from '../database/database.ts';
-import { type Client, checkClientId, parseScope, supportedGrants } from './client.ts';
-import { clientExists, clientInvalid, clientNotFound } from './errors.ts';
-import { allClients, findStoredClient, insertClient, removeClient, replaceSecret } from './store.ts';
+import type { Database, Queryable, Transaction } from '../database/database.ts';
+import { checkClient, checkNewClientId, checkResponseTypes, checkSecret, withReadKeys } from './check-client.ts';
+import { type Client, type ClientMetadata, completeMetadata, hasSecret } from './client.ts';
+import { hashSecret, newSecret } from './client-secret.ts';
+import { clientExists, clientNotFound } from './errors.ts';
+import {
+  allClients,
+  findStoredClient,
+  insertClient,
+  lockClient,
+  removeClient,
+  replaceClient,
+  replaceSecret,
+} from './store.ts';
 
 interface World {
   db: Database;
@@ -15,26 +25,49 @@ interface World {
 
 export interface ClientInput {
   /** Random where not given. */
-  clientId?: string;
-  /** Random (256 bits) where not given. */
-  secret?: string;
-  /** A client that can keep no secret: it has none. */
-  public?: boolean;
+  clientId?: string | undefined;
+  /** Random (256 bits) where not given and the client is to have one. */
+  secret?: string | undefined;
   tenantId: string;
   scopes: string[];
-  /** `client_credentials` where not given. */
-  grants?: string[];
-  redirectUris?: string[];
+  /** `client_credentials` where not given, or for a public client, which cannot have that, `authorization_code`. */
+  grants?: string[] | undefined;
+  redirectUris?: string[] | undefined;
+  /** They follow from the grants; where given, they must say the same. */
+  responseTypes?: string[] | undefined;
+  metadata?: Partial<ClientMetadata>;
+  /** Who makes it; absent for the command line. */
+  actor?: string;
 }
 
-/** The secret exists nowhere else: it is shown once. */
-export interface ClientSecret {
+/** What is given replaces what was there; null is as if it had never been said. */
+export interface ClientChange {
+  scopes?: string[] | undefined;
+  grants?: string[] | undefined;
+  redirectUris?: string[] | undefined;
+  responseTypes?: string[] | undefined;
+  metadata?: { [M in keyof ClientMetadata]?: ClientMetadata[M] | null };
+}
+
+/** Which client, and who does something about it. */
+export interface Named {
   clientId: string;
+  /** Whose it must be. Of any tenant where absent: for the command line. */
+  tenantId?: string;
+  actor?: string;
+}
+
+/** A month. */
+export const maxOverlapSeconds = 2_592_000;
+
+/** A client and its new secret, if it has got one. It exists nowhere else: it is shown once. */
+export interface ClientWithSecret {
+  client: Client;
   secret?: string;
 }
 
 /** @throws clientExists, clientInvalid */
-export async function createClient(world: World, input: ClientInput): Promise<ClientSecret> {
+export async function createClient(world: World, input: ClientInput): Promise<ClientWithSecret> {
   const made = await insertIfAbsent(world, input);
   if (!made) throw clientExists({ detail: `There is a client "${input.clientId}" already.` });
   return made;
@@ -53,109 +86,138 @@ export async function listClients({ db }: { db: Database }, tenantId?: string): 
   return allClients(db, tenantId);
 }
 
+/** @throws clientNotFound */
+export async function readClient({ db }: { db: Database }, named: Named): Promise<Client> {
+  return ofTenant(isClientId(named.clientId) ? await findStoredClient(db, named.clientId) : undefined, named);
+}
+
 /**
- * Gives a client another secret; the former one is dead within a second, tokens live on to their end.
+ * Changes what is given; tokens that are out live on to their end. A client that comes to a method with a secret gets
+ * one, and one that leaves it has none any more.
+ * @throws clientNotFound, clientInvalid
+ */
+export async function updateClient(
+  { db, secrets }: World,
+  named: Named,
+  change: ClientChange,
+): Promise<ClientWithSecret> {
+  const { clientId } = named;
+  return db.begin(async (tx) => {
+    const before = await lockedClient(tx, named);
+    const wanted = {
+      scopes: once(change.scopes ?? before.scopes),
+      grants: once(change.grants ?? before.grants),
+      redirectUris: once(change.redirectUris ?? before.redirectUris),
+      metadata: changedMetadata(before.metadata, change.metadata),
+    };
+    checkClient(wanted, before);
+    checkResponseTypes(change.responseTypes, wanted.grants);
+
+    const secret = hasSecret(wanted) && !hasSecret(before) ? newSecret() : undefined;
+    const isSecretOver = hasSecret(before) && !hasSecret(wanted);
+    const client = await replaceClient(tx, before.id, {
+      ...wanted,
+      ...(secret === undefined ? {} : { secretHash: hashSecret(secrets, clientId, secret) }),
+      ...(isSecretOver ? { secretHash: null } : {}),
+    });
+    await audit(tx, client, 'client.updated', named.actor);
+    return { client, ...(secret === undefined ? {} : { secret }) };
+  });
+}
+
+/**
+ * Gives a client another secret; tokens live on to their end. The former one is good for `overlapSeconds` more, so that
+ * a program of many nodes can be told one by one, or dead within a second.
  * @throws clientNotFound, clientInvalid
  */
 export async function rotateClientSecret(
   { db, secrets }: World,
-  { clientId, secret = newSecret() }: { clientId: string; secret?: string },
-): Promise<ClientSecret> {
-  checkSecret(secret);
-  await db.begin(async (tx) => {
-    const client = await existingClient(tx, clientId);
-    if (client.isPublic) throw clientInvalid({ detail: 'A public client has no secret.' });
-    await replaceSecret(tx, client.id, hashSecret(secrets, clientId, secret));
-    await recordAudit(tx, { tenantId: client.tenantId, type: 'client.secret_rotated', data: { client: clientId } });
+  named: Named & { secret?: string | undefined; overlapSeconds?: number | undefined },
+): Promise<{ clientId: string; secret: string; formerSecretUntil: Date | null }> {
+  const { clientId, secret = newSecret(), overlapSeconds = 0 } = named;
+  return db.begin(async (tx) => {
+    const client = await lockedClient(tx, named);
+    checkSecret(secret, client);
+    const secretHash = hashSecret(secrets, clientId, secret);
+    const formerSecretUntil = await replaceSecret(tx, client.id, { secretHash, overlapSeconds });
+    await audit(tx, client, 'client.secret_rotated', named.actor);
+    return { clientId, secret, formerSecretUntil };
   });
-  return { clientId, secret };
 }
 
 /**
  * Deletes a client; its tokens are dead on every node within a second.
- * @param revoke as of `Revocations.revoke` or `insertRevocations`
+ * @param revoke as of `Revocations`, or `revokeBy` of the command line
  * @throws clientNotFound
  */
 export async function deleteClient(
-  { db, revoke }: { db: Database; revoke: (tx: Transaction, subjects: string[]) => Promise<unknown> },
-  clientId: string,
+  { db, revoke }: { db: Database; revoke: (tx: Transaction, subjects: string[]) => Promise<() => void> },
+  named: Named,
 ): Promise<void> {
-  await db.begin(async (tx) => {
-    const client = await existingClient(tx, clientId);
+  const announce = await db.begin(async (tx) => {
+    const client = await lockedClient(tx, named);
     await removeClient(tx, client.id);
-    await revoke(tx, [client.id]);
-    await recordAudit(tx, { tenantId: client.tenantId, type: 'client.deleted', data: { client: clientId } });
+    await audit(tx, client, 'client.deleted', named.actor);
+    return revoke(tx, [client.id]);
   });
+  announce();
 }
 
-/**
- * What is stored of a secret. Given ones may be weak, so it is an HMAC: without SECRET_KEY a dump gives nothing to guess
- * against, and no slow hash stands on the way of machines.
- */
-export function hashSecret(secrets: Secrets, clientId: string, secret: string): Buffer {
-  return secrets.hmac('client-secret', secretText(clientId, secret));
-}
+async function insertIfAbsent({ db, secrets }: World, input: ClientInput): Promise<ClientWithSecret | undefined> {
+  const { clientId = randomBytes(12).toString('hex'), tenantId, actor } = input;
+  const metadata = withReadKeys(completeMetadata(input.metadata ?? {}));
+  const usual = metadata.token_endpoint_auth_method === 'none' ? 'authorization_code' : 'client_credentials';
+  const wanted = {
+    scopes: once(input.scopes),
+    grants: once(input.grants ?? [usual]),
+    redirectUris: once(input.redirectUris ?? []),
+    metadata,
+  };
+  checkNewClientId(clientId);
+  checkClient(wanted);
+  checkResponseTypes(input.responseTypes, wanted.grants);
+  checkSecret(input.secret, wanted);
 
-export function secretText(clientId: string, secret: string): string {
-  return `${clientId}:${secret}`;
-}
-
-async function insertIfAbsent({ db, secrets }: World, input: ClientInput): Promise<ClientSecret | undefined> {
-  const clientId = input.clientId ?? randomBytes(12).toString('hex');
-  const secret = input.public ? undefined : (input.secret ?? newSecret());
-  const grants = input.grants ?? ['client_credentials'];
-  checkInput(clientId, secret, { ...input, grants });
-  const inserted = await db.begin(async (tx) => {
-    const { tenantId, scopes, redirectUris = [] } = input;
-    const secretHash = secret === undefined ? null : hashSecret(secrets, clientId, secret);
-    const client = { id: newId(), clientId, tenantId, secretHash, scopes, grants, redirectUris };
-    if (!(await insertClient(tx, client))) return false;
-    await recordAudit(tx, { tenantId, type: 'client.created', data: { client: clientId } });
-    return true;
+  const secret = hasSecret(wanted) ? (input.secret ?? newSecret()) : undefined;
+  const secretHash = secret === undefined ? null : hashSecret(secrets, clientId, secret);
+  const made = await db.begin(async (tx) => {
+    const client = await insertClient(tx, { ...wanted, id: newId(), clientId, tenantId, secretHash });
+    if (client) await audit(tx, client, 'client.created', actor);
+    return { client };
   });
-  if (!inserted) return undefined;
-  return { clientId, ...(secret === undefined ? {} : { secret }) };
+  if (!made.client) return undefined;
+  return { client: made.client, ...(secret === undefined ? {} : { secret }) };
 }
 
-async function existingClient(tx: Transaction, clientId: string): Promise<Client> {
-  const client = await findStoredClient(tx, clientId);
-  if (!client) throw clientNotFound({ detail: `There is no client "${clientId}".` });
-  return client;
+async function lockedClient(tx: Transaction, named: Named): Promise<Client> {
+  return ofTenant(isClientId(named.clientId) ? await lockClient(tx, named.clientId) : undefined, named);
 }
 
-function checkInput(clientId: string, secret: string | undefined, input: ClientInput & { grants: string[] }): void {
-  try {
-    checkClientId(clientId);
-  } catch (error) {
-    throw clientInvalid({ detail: `The client id ${error instanceof Error ? error.message : error}.` });
-  }
-  if (input.public && input.secret !== undefined) throw clientInvalid({ detail: 'A public client has no secret.' });
-  if (secret !== undefined) checkSecret(secret);
-  if (input.scopes.length === 0) throw clientInvalid({ detail: 'A client needs at least one scope.' });
-  if (!input.scopes.every((scope) => parseScope(scope)?.length === 1)) {
-    throw clientInvalid({
-      detail: 'A scope has printable ASCII characters only, without spaces, quotes and backslashes.',
-    });
-  }
-  for (const grant of input.grants) {
-    if (!supportedGrants.some((known) => known === grant)) {
-      throw clientInvalid({ detail: `The grant "${grant}" is not one of: ${supportedGrants.join(', ')}.` });
-    }
-  }
-  for (const uri of input.redirectUris ?? []) {
-    if (!URL.canParse(uri) || uri.includes('#')) {
-      throw clientInvalid({ detail: `"${uri}" is not an absolute URI without a fragment.` });
-    }
-  }
+/** @throws clientNotFound, in the same words whether there is none or it is another tenant's (S41) */
+function ofTenant(client: Client | undefined, { clientId, tenantId }: Named): Client {
+  if (client && (tenantId === undefined || client.tenantId === tenantId)) return client;
+  throw clientNotFound({ detail: `There is no client "${clientId}".` });
 }
 
-function checkSecret(secret: string): void {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused.
-  if (secret.length < 1 || secret.length > 1024 || /[\u0000-\u001f\u007f]/.test(secret)) {
-    throw clientInvalid({ detail: 'A secret has 1 to 1024 characters and no control characters.' });
-  }
+function changedMetadata(before: ClientMetadata, change: ClientChange['metadata'] = {}): ClientMetadata {
+  const members = Object.entries({ ...before, ...change }).filter(([, value]) => value !== null);
+  return withReadKeys(completeMetadata(Object.fromEntries(members) as Partial<ClientMetadata>));
 }
 
-function newSecret(): string {
-  return randomBytes(32).toString('base64url');
+async function audit(
+  tx: Queryable,
+  { tenantId, clientId }: Client,
+  type: 'client.created' | 'client.updated' | 'client.secret_rotated' | 'client.deleted',
+  actor: string | undefined,
+): Promise<void> {
+  await recordAudit(tx, { tenantId, type, data: { client: clientId }, ...(actor === undefined ? {} : { actor }) });
+}
+
+/** PostgreSQL takes no NUL in text, and no client id holds anything else than printable ASCII. */
+function isClientId(text: string): boolean {
+  return /^[\x21-\x7e]{1,128}$/.test(text);
+}
+
+function once(values: string[]): string[] {
+  return [...new Set(values)];
 }

@@ -3,9 +3,8 @@ import type { TokenSigner } from '../crypto/access-tokens.ts';
 import type { SigningKeys } from '../crypto/signing-keys.ts';
 import type { App, Routes } from '../http/server.ts';
 import { makeAuthenticateClient, parameters } from './authenticate-client.ts';
-import { supportedGrants } from './client.ts';
 import { OAuthError, sendOAuthError } from './errors.ts';
-import { checkGrantType, grantClientCredentials } from './grant-token.ts';
+import { answeredGrants, checkGrantType, grantClientCredentials } from './grant-token.ts';
 import { introspect, revokeToken, type TokenReader } from './introspect.ts';
 
 export interface OAuthWorld extends TokenReader {
@@ -127,7 +126,7 @@ function discoveryRoutes({ publicUrl, keys }: OAuthWorld): Routes {
     jwks_uri: `${publicUrl}/.well-known/jwks.json`,
     introspection_endpoint: `${publicUrl}/oauth/introspect`,
     revocation_endpoint: `${publicUrl}/oauth/revoke`,
-    grant_types_supported: supportedGrants,
+    grant_types_supported: answeredGrants,
     response_types_supported: [],
     token_endpoint_auth_methods_supported: authMethods,
     introspection_endpoint_auth_methods_supported: authMethods,
