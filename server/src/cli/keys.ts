@@ -68,6 +68,6 @@ export const keyCommands: Command[] = [
   {
     ...rotateCommand,
     name: 'keys rotate',
-    summary: 'The same as signing-keys rotate: about the keys that sign access tokens, not API keys.',
+    summary: 'The same as signing-keys rotate: about the keys that sign tokens, not API keys.',
   },
 ];

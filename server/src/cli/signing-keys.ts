@@ -6,7 +6,7 @@ import { asTable, type Command, withDatabase } from './command.ts';
 /** Stands beside the commands of API keys too, as `keys rotate`. */
 export const rotateCommand: Command = {
   name: 'signing-keys rotate',
-  summary: 'Sign access tokens with the next signing key; those signed before stay good. No API key changes.',
+  summary: 'Sign tokens with the next signing keys; those signed before stay good. No API key changes.',
   options: { now: { type: 'boolean', help: 'Also when the next key was published less than 15 minutes ago.' } },
   details:
     'It happens by itself after SIGNING_KEY_DAYS. Programs that verify tokens themselves find keys by\n' +
@@ -23,15 +23,19 @@ export const rotateCommand: Command = {
 export const signingKeyCommands: Command[] = [
   {
     name: 'signing-keys list',
-    summary: 'List the keys that sign access tokens: the current one, the next, and the retired ones.',
+    summary: 'List the keys that sign tokens: the current ones, the next, and the retired.',
+    details:
+      'Keys come and go in twos: an EC key (kid), which signs access tokens, and an RSA key (rsa_kid), which signs the\n' +
+      'ID tokens of OpenID Connect.',
     run: ({ print }) =>
       withDatabase(async ({ db }) => {
-        const keys = (await readKeys(db)).map(({ kid, state, createdAt, activatedAt, retiredAt }) => ({
+        const keys = (await readKeys(db)).map(({ kid, keys: [, rsa], state, createdAt, activatedAt, retiredAt }) => ({
           kid,
           state,
           created_at: createdAt,
           activated_at: activatedAt,
           retired_at: retiredAt,
+          rsa_kid: rsa?.publicJwk.kid ?? null,
         }));
         print(keys, asTable(keys));
       }),
@@ -42,13 +46,14 @@ export const signingKeyCommands: Command[] = [
     positionals: 'KID',
     summary: 'Delete a signing key that somebody else may know. Every node refuses its tokens within seconds.',
     details:
-      'KID may also be "current" or "next". In place of the current key the next one signs at once. Users whose\n' +
-      'tokens end refresh them and stay logged in. If the next key may be known as well, remove that one first.',
+      'KID is of either key of two that go together, or "current" or "next". In place of the current ones the next sign\n' +
+      'at once. Users whose tokens end refresh them and stay logged in. If the next ones may be known as well, remove\n' +
+      'those first.',
     run: ({ positionals, print }) =>
       withDatabase(async (tools) => {
         const removal = await removeSigningKey(tools, positionals[0] ?? '');
-        const { current, next, removed } = removal;
-        print(removal, `removed  ${removed}\ncurrent  ${current}\nnext     ${next}`);
+        const { current, next, removed, removed_rsa = '' } = removal;
+        print(removal, `removed  ${removed} ${removed_rsa}\ncurrent  ${current}\nnext     ${next}`);
       }),
   },
 ];

@@ -77,8 +77,16 @@ describe('access tokens', () => {
 
   it('S24 are signed with a key that a dump does not show', async () => {
     const rows = await database.db`SELECT * FROM signing_keys`;
-    const { d } = keys.latest().current.privateKey.export({ format: 'jwk' });
-    assert.ok(d && !JSON.stringify(rows).includes(d));
+    const inClear = (value: unknown) => (value instanceof Uint8Array ? Buffer.from(value).toString('latin1') : value);
+    const dump = JSON.stringify(rows.flatMap(Object.values).map(inClear));
+    const { signing } = keys.latest();
+    assert.equal(signing.length, 4);
+    for (const { alg, kid, privateKey } of signing) {
+      const { d, p, q, dp, dq, qi } = privateKey.export({ format: 'jwk' });
+      const numbers = [d, p, q, dp, dq, qi].filter((number) => number !== undefined);
+      assert.equal(numbers.length, alg === 'RS256' ? 6 : 1);
+      assert.ok(dump.includes(kid) && !numbers.some((number) => dump.includes(number)));
+    }
     const others = makeSecrets([randomBytes(32)]);
     await assert.rejects(loadKeys(database.db, others), /SECRET_KEY/);
   });
@@ -122,6 +130,18 @@ describe('access tokens', () => {
       const input = `${part({ alg: 'HS256', typ: 'at+jwt', kid: keys.latest().current.kid })}.${part(good())}`;
       const mac = createHmac('sha256', pem).update(input).digest('base64url');
       assert.equal(await verifier.verify(`${input}.${mac}`), undefined);
+    });
+
+    it('S25 signed with our own RSA key, which signs ID tokens', async () => {
+      const { currentRsa, jwks } = keys.latest();
+      assert.ok(currentRsa);
+      const { kid, privateKey } = currentRsa;
+      const token = forge({ alg: 'RS256', kid }, good(), privateKey);
+      const options = { issuer: publicUrl, audience: publicUrl, typ: 'at+jwt' };
+      assert.ok(await jwtVerify(token, createLocalJWKSet(jwks), options), 'nothing else is wrong with it');
+      assert.equal(await verifier.verify(token), undefined);
+      assert.equal(await verifier.verify(forge({ kid }, good(), privateKey)), undefined);
+      assert.equal(await verifier.verify(forge({ alg: 'RS256' }, good(), privateKey)), undefined);
     });
 
     it('S25 signed with a key of their own, wherever the header says it is', async () => {

@@ -1,10 +1,17 @@
-/** The keys that sign access tokens: how one is made and opened. When each signs is decided in `signing-keys/`. */
-import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+/**
+ * The keys that sign tokens: how one is made and opened. When each signs is decided in `signing-keys/`. There are always
+ * two together, a generation: access tokens are signed ES256 and in no other way; ID tokens RS256, which every OpenID
+ * client knows (OpenID Connect Core §15.1), or ES256 where a client asks for it.
+ */
+import { createPrivateKey, generateKeyPair, type KeyObject } from 'node:crypto';
+import { promisify } from 'node:util';
 import { type CryptoKey, calculateJwkThumbprint, importJWK } from 'jose';
 import type { Secrets } from './secrets.ts';
 
 /** A public key as RFC 7517 publishes it. */
-export interface PublicJwk {
+export type PublicJwk = EcPublicJwk | RsaPublicJwk;
+
+export interface EcPublicJwk {
   kty: 'EC';
   crv: 'P-256';
   x: string;
@@ -15,11 +22,39 @@ export interface PublicJwk {
   use: 'sig';
 }
 
+export interface RsaPublicJwk {
+  kty: 'RSA';
+  n: string;
+  e: string;
+  /** Thumbprint of the key (RFC 7638). */
+  kid: string;
+  alg: 'RS256';
+  use: 'sig';
+}
+
+/** Published already; signs; published still. */
+export type KeyState = 'next' | 'current' | 'retired';
+
+/** A published key with its private half. */
+export interface SigningKey {
+  kid: string;
+  alg: PublicJwk['alg'];
+  state: KeyState;
+  privateKey: KeyObject;
+}
+
 /** The keys of one moment. */
 export interface KeySet {
-  /** Signs new tokens. */
+  /** Signs new access tokens. */
   current: { kid: string; privateKey: KeyObject };
-  /** Verify tokens, by kid: the next key and retired ones too. */
+  /**
+   * Signs new ID tokens: the first RSA key of `signing`. That is the current generation's, unless an older version beside
+   * this one has made it, without one. Undefined where no generation has one. `keepSigningKeys` ends both.
+   */
+  currentRsa: { kid: string; privateKey: KeyObject } | undefined;
+  /** All that are published and that SECRET_KEY opens: those of the current generation, of the next, and retired ones. */
+  signing: SigningKey[];
+  /** Verify access tokens, by kid: the next key and retired ones too, and none of RSA. */
   publicKeys: ReadonlyMap<string, CryptoKey>;
   /** What `/.well-known/jwks.json` shows. */
   jwks: { keys: PublicJwk[] };
@@ -42,34 +77,53 @@ export interface SigningKeys {
   latest: () => KeySet;
 }
 
-export interface NewSigningKey {
-  kid: string;
-  publicJwk: PublicJwk;
-  privateSealed: Buffer;
+/** As it is stored. */
+export interface SealedKey<Jwk extends PublicJwk = PublicJwk> {
+  publicJwk: Jwk;
+  privateSealed: Uint8Array;
 }
 
-const sealPurpose = 'signing-key';
+/** Keys that come and go together: EC, then RSA. */
+export type NewGeneration = [SealedKey<EcPublicJwk>, SealedKey<RsaPublicJwk>];
 
-export async function newSigningKey(secrets: Secrets): Promise<NewSigningKey> {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const { d, x, y } = privateKey.export({ format: 'jwk' });
-  if (!d || !x || !y) throw new Error('A P-256 key was made without its numbers.');
+const sealPurposes = { ES256: 'signing-key', RS256: 'rsa-signing-key' };
+const generate = promisify(generateKeyPair);
+
+export async function newGeneration(secrets: Secrets): Promise<NewGeneration> {
+  return Promise.all([newEcKey(secrets), newRsaKey(secrets)]);
+}
+
+export async function newEcKey(secrets: Secrets): Promise<SealedKey<EcPublicJwk>> {
+  const { privateKey } = await generate('ec', { namedCurve: 'P-256' });
+  const { x, y } = privateKey.export({ format: 'jwk' });
+  if (!x || !y) throw new Error('A P-256 key was made without its numbers.');
   const kid = await calculateJwkThumbprint({ kty: 'EC', crv: 'P-256', x, y });
-  return {
-    kid,
-    publicJwk: { kty: 'EC', crv: 'P-256', x, y, kid, alg: 'ES256', use: 'sig' },
-    privateSealed: secrets.seal(sealPurpose, JSON.stringify({ kty: 'EC', crv: 'P-256', x, y, d })),
-  };
+  const publicJwk = { kty: 'EC', crv: 'P-256', x, y, kid, alg: 'ES256', use: 'sig' } as const;
+  return { publicJwk, privateSealed: seal(secrets, publicJwk, privateKey) };
+}
+
+/** Takes 50 ms, now and then three times as long, on Node's pool. */
+export async function newRsaKey(secrets: Secrets): Promise<SealedKey<RsaPublicJwk>> {
+  const { privateKey } = await generate('rsa', { modulusLength: 2048 });
+  const { n, e } = privateKey.export({ format: 'jwk' });
+  if (!n || !e) throw new Error('An RSA key was made without its numbers.');
+  const kid = await calculateJwkThumbprint({ kty: 'RSA', n, e });
+  const publicJwk = { kty: 'RSA', n, e, kid, alg: 'RS256', use: 'sig' } as const;
+  return { publicJwk, privateSealed: seal(secrets, publicJwk, privateKey) };
+}
+
+function seal(secrets: Secrets, { alg }: PublicJwk, privateKey: KeyObject): Buffer {
+  return secrets.seal(sealPurposes[alg], JSON.stringify(privateKey.export({ format: 'jwk' })));
 }
 
 /** @throws Error when SECRET_KEY does not open it */
-export function openSigningKey(secrets: Secrets, privateSealed: Uint8Array): KeyObject {
-  const jwk = JSON.parse(secrets.open(sealPurpose, privateSealed).toString('utf8'));
+export function openSigningKey(secrets: Secrets, { publicJwk, privateSealed }: SealedKey): KeyObject {
+  const jwk = JSON.parse(secrets.open(sealPurposes[publicJwk.alg], privateSealed).toString('utf8'));
   return createPrivateKey({ key: jwk, format: 'jwk' });
 }
 
-export async function importPublicKey(publicJwk: PublicJwk): Promise<CryptoKey> {
-  const key = await importJWK(publicJwk, 'ES256');
+export async function importPublicKey(publicJwk: EcPublicJwk): Promise<CryptoKey> {
+  const key = await importJWK(publicJwk, publicJwk.alg);
   if (key instanceof Uint8Array) throw new Error(`The signing key ${publicJwk.kid} is no public key.`);
   return key;
 }

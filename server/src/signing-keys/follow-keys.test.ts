@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { createLocalJWKSet, jwtVerify, SignJWT } from 'jose';
 import pino from 'pino';
 import { testDatabase } from '../../test/support/database.ts';
 import { waitFor } from '../../test/support/wait-for.ts';
@@ -65,6 +66,99 @@ describe('the signing keys as a node follows them', () => {
     return `${input}.${sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`;
   }
 
+  /** As a version that knows of no RSA key leaves them. */
+  const dropRsaKeys = (states: string[]) => database.db`
+    UPDATE signing_keys SET rsa_public_jwk = NULL, rsa_private_sealed = NULL WHERE state = ANY(${states})`;
+
+  it('are an EC and an RSA key of each generation, all of which can sign', async () => {
+    await rotate();
+    const { keys } = await startNode();
+    const { current, currentRsa, signing, publicKeys, jwks } = keys.latest();
+    const [first, second, ...others] = signing;
+    assert.deepEqual(
+      signing.map(({ state, alg }) => `${state} ${alg}`),
+      ['current ES256', 'current RS256', 'next ES256', 'next RS256', 'retired ES256', 'retired RS256'],
+    );
+    assert.deepEqual([first?.kid, second?.kid, others.length], [current.kid, currentRsa?.kid, 4]);
+    assert.deepEqual(
+      jwks.keys.map(({ kid }) => kid),
+      signing.map(({ kid }) => kid),
+    );
+    for (const { kid, alg, privateKey } of signing) {
+      const token = await new SignJWT({}).setProtectedHeader({ alg, kid }).sign(privateKey);
+      assert.ok(await jwtVerify(token, createLocalJWKSet(jwks)), 'by any library');
+      assert.equal(publicKeys.has(kid), alg === 'ES256', 'RSA keys verify no access token');
+    }
+  });
+
+  it('get the RSA keys that an older version has left out, once, however many keep them', async () => {
+    await rotate();
+    await dropRsaKeys(['current', 'next', 'retired']);
+    const node = await startNode();
+    const token = await node.sign();
+    assert.equal(node.keys.latest().currentRsa, undefined);
+    assert.deepEqual(await Promise.all(Array.from({ length: 4 }, keep)), [undefined, undefined, undefined, undefined]);
+    const { currentRsa, signing } = await node.keys.readAgain();
+    assert.deepEqual(
+      signing.map(({ state, alg }) => `${state} ${alg}`),
+      ['current ES256', 'current RS256', 'next ES256', 'next RS256', 'retired ES256'],
+    );
+    assert.equal(currentRsa?.kid, signing[1]?.kid);
+    assert.ok(await node.verify(token));
+    await keep();
+    assert.equal((await node.keys.readAgain()).currentRsa?.kid, currentRsa?.kid, 'nothing was left to do');
+  });
+
+  it('sign ID tokens with the next RSA key, or a retired one, as long as the current generation has none', async () => {
+    await rotate();
+    const node = await startNode();
+    const rsaKid = (state: string) =>
+      node.keys.latest().signing.find((key) => key.state === state && key.alg === 'RS256')?.kid;
+    const [current, next, retired] = ['current', 'next', 'retired'].map(rsaKid);
+    assert.equal(node.keys.latest().currentRsa?.kid, current);
+    await dropRsaKeys(['current']);
+    assert.equal((await node.keys.readAgain()).currentRsa?.kid, next);
+    await dropRsaKeys(['next']);
+    assert.equal((await node.keys.readAgain()).currentRsa?.kid, retired);
+  });
+
+  it('that SECRET_KEY opens no more sign nothing and stay published, and the current one must open', async () => {
+    const [old, newer] = [secrets, makeSecrets([randomBytes(32)])];
+    await database.db`DELETE FROM signing_keys`;
+    await keepSigningKeys({ db: database.db, secrets: newer, accessTokenSeconds: 3_600, signingKeyDays: 90 });
+    await database.db`UPDATE signing_keys SET retired_at = now() WHERE state = 'current'`;
+    await database.db`UPDATE signing_keys SET activated_at = now() WHERE state = 'next'`;
+    await assert.rejects(followSigningKeys({ db: database.db, secrets: old, log }), /SECRET_KEY/);
+    await database.db`DELETE FROM signing_keys WHERE state = 'current'`;
+    await keep();
+    const { signing, jwks, publicKeys } = (await startNode()).keys.latest();
+    assert.deepEqual([...new Set(signing.map(({ state }) => state))], ['current', 'next']);
+    assert.equal(jwks.keys.length, 6);
+    assert.equal(publicKeys.size, 3);
+  });
+
+  it('S28 are removed with the other of their generation, by either kid', async () => {
+    await rotate();
+    const node = await startNode();
+    const world = { db: database.db, secrets };
+    for (const [state, alg] of [
+      ['retired', 'RS256'],
+      ['next', 'RS256'],
+      ['current', 'ES256'],
+      ['current', 'RS256'],
+    ]) {
+      const { signing } = await node.keys.readAgain();
+      const gone = signing.filter((key) => key.state === state).map(({ kid }) => kid);
+      const named = signing.find((key) => key.state === state && key.alg === alg);
+      const removal = await removeSigningKey(world, named?.kid ?? '');
+      assert.deepEqual([removal.removed, removal.removed_rsa], gone);
+      const { jwks, current, currentRsa } = await node.keys.readAgain();
+      assert.ok(!jwks.keys.some(({ kid }) => gone.includes(kid)));
+      assert.equal(jwks.keys.length, 4);
+      assert.deepEqual([current.kid, currentRsa?.kid], [removal.current, jwks.keys[1]?.kid]);
+    }
+  });
+
   it('S28 are read again for a token of a key that was never published before it signed', async () => {
     const late = await startNode();
     const before = await late.sign();
@@ -119,7 +213,7 @@ describe('the signing keys as a node follows them', () => {
       );
     await refuses(() => node.verify(token));
     await refuses(node.sign);
-    assert.equal(node.keys.latest().jwks.keys.length, 2, 'what others verify by stays');
+    assert.equal(node.keys.latest().jwks.keys.length, 4, 'what others verify by stays');
   });
 
   it('S28 are not brought back by a read that began before a removal and ends after the next one', async () => {

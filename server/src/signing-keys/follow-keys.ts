@@ -1,9 +1,17 @@
+import type { KeyObject } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
 import type { Secrets } from '../crypto/secrets.ts';
-import { importPublicKey, type KeySet, openSigningKey, type SigningKeys } from '../crypto/signing-keys.ts';
+import {
+  importPublicKey,
+  type KeySet,
+  openSigningKey,
+  type SealedKey,
+  type SigningKey,
+  type SigningKeys,
+} from '../crypto/signing-keys.ts';
 import type { Database } from '../database/database.ts';
-import { readKeys, type StoredKey } from './store.ts';
+import { type Generation, readKeys } from './store.ts';
 
 interface World {
   db: Database;
@@ -32,7 +40,7 @@ export async function followSigningKeys(
   const read = async (): Promise<KeySet> => {
     const startedAt = performance.now();
     const stored = await readKeys(db);
-    const version = stored.map(({ kid, state }) => `${kid} ${state}`).join();
+    const version = stored.map(({ keys, state }) => [...kidsOf(keys), state].join(' ')).join();
     const keys = latest && version === readAs ? latest : await openKeys(secrets, stored);
     // One that began before what we know must not bring back what has changed since.
     if (latest && startedAt < goodAt) return latest;
@@ -80,13 +88,37 @@ export async function followSigningKeys(
   };
 }
 
-async function openKeys(secrets: Secrets, stored: StoredKey[]): Promise<KeySet> {
+async function openKeys(secrets: Secrets, stored: Generation[]): Promise<KeySet> {
   const current = stored.find(({ state }) => state === 'current');
   if (!current) throw new Error('There is no current signing key.');
-  const publicKeys = stored.map(async ({ kid, publicJwk }) => [kid, await importPublicKey(publicJwk)] as const);
+  const publicKeys = stored.map(async ({ kid, keys: [ec] }) => [kid, await importPublicKey(ec.publicJwk)] as const);
+  const signing = stored.flatMap((generation) => openGeneration(secrets, generation));
   return {
-    current: { kid: current.kid, privateKey: openSigningKey(secrets, current.privateSealed) },
+    current: { kid: current.kid, privateKey: openSigningKey(secrets, current.keys[0]) },
+    currentRsa: signing.find(({ alg }) => alg === 'RS256'),
+    signing,
     publicKeys: new Map(await Promise.all(publicKeys)),
-    jwks: { keys: stored.map(({ publicJwk }) => publicJwk) },
+    jwks: { keys: stored.flatMap(({ keys }) => keys.map(({ publicJwk }) => publicJwk)) },
   };
+}
+
+function openGeneration(secrets: Secrets, { state, keys }: Generation): SigningKey[] {
+  return keys.flatMap((key) => {
+    const { kid, alg } = key.publicJwk;
+    const privateKey = openIfPossible(secrets, key);
+    return privateKey ? [{ kid, alg, state, privateKey }] : [];
+  });
+}
+
+/** A retired key may be sealed under a SECRET_KEY that is gone. It signs no more, and its public half is in clear. */
+function openIfPossible(secrets: Secrets, key: SealedKey): KeyObject | undefined {
+  try {
+    return openSigningKey(secrets, key);
+  } catch {
+    return undefined;
+  }
+}
+
+function kidsOf(keys: SealedKey[]): string[] {
+  return keys.map(({ publicJwk }) => publicJwk.kid);
 }

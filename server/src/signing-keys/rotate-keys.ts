@@ -1,13 +1,12 @@
 import { recordAudit } from '../audit/record.ts';
-import type { Secrets } from '../crypto/secrets.ts';
-import { newSigningKey } from '../crypto/signing-keys.ts';
+import { type NewGeneration, newGeneration } from '../crypto/signing-keys.ts';
 import type { Transaction } from '../database/database.ts';
 import { ensureDefaultTenant } from '../tenants/tenants.ts';
 import { changeKeys, type Keys, type KeyWorld } from './change-keys.ts';
 import { nextTooNew } from './errors.ts';
-import { activateNextKey, insertKey, retireCurrentKey } from './store.ts';
+import { activateNextKey, insertGeneration, retireCurrentKey } from './store.ts';
 
-/** Kids. */
+/** Kids of the EC keys, by which generations are named. */
 export interface Rotation {
   current: string;
   next: string;
@@ -19,11 +18,12 @@ export interface Rotation {
 export const minPublishedSeconds = 900;
 
 /**
- * The next key becomes the current one, and another is published.
+ * The next generation becomes the current one, and another is published.
  * @param isForced also where the next key may not be known everywhere yet; every Postern takes its tokens all the same
  * @throws nextTooNew
  */
 export async function rotateSigningKeys(world: KeyWorld, { isForced }: { isForced: boolean }): Promise<Rotation> {
+  const made = await newGeneration(world.secrets);
   return changeKeys(world, async (tx, keys) => {
     const { publishedSeconds } = keys.next;
     if (!isForced && publishedSeconds < minPublishedSeconds) {
@@ -34,21 +34,20 @@ export async function rotateSigningKeys(world: KeyWorld, { isForced }: { isForce
           `themselves know it in ${minutes} min; --now rotates at once.`,
       });
     }
-    return advance(world, tx, keys);
+    return advance(tx, keys, made);
   });
 }
 
-/** Moves each key on by one state, in a transaction of `changeKeys`. */
+/** Moves each generation on by one state, in a transaction of `changeKeys`. */
 export async function advance(
-  { secrets }: { secrets: Secrets },
   tx: Transaction,
   { current: former, next: current }: Keys,
+  next: NewGeneration,
 ): Promise<Rotation> {
-  const next = await newSigningKey(secrets);
   await retireCurrentKey(tx);
   await activateNextKey(tx);
-  await insertKey(tx, next);
-  const rotation = { current: current.kid, next: next.kid, retired: former.kid };
+  await insertGeneration(tx, next);
+  const rotation = { current: current.kid, next: next[0].publicJwk.kid, retired: former.kid };
   // Signing keys belong to no tenant; whoever runs Postern looks after the default one.
   const { id: tenantId } = await ensureDefaultTenant(tx);
   await recordAudit(tx, { tenantId, type: 'signing_key.rotated', data: rotation });

@@ -1,4 +1,4 @@
-/** The keys that sign access tokens, from their first to their last day, on two nodes of one database (quality S28). */
+/** The keys that sign tokens, from their first to their last day, on two nodes of one database (quality S28). */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
@@ -39,21 +39,26 @@ describe('signing keys', () => {
   const newToken = async (node: Postern) => (await newTokens(node)).access_token;
   const me = async (node: Postern, token: string) => (await node.call('GET', '/auth/me', { token })).status;
   const onBoth = async (token: string) => [await me(one, token), await me(two, token)];
-  async function published(node: Postern): Promise<string[]> {
-    const { body } = await node.call('GET', '/.well-known/jwks.json');
-    return body.keys.map(({ kid }: { kid: string }) => kid);
+  async function published(node: Postern, alg: string): Promise<string> {
+    const keys: { kid: string; alg: string }[] = (await node.call('GET', '/.well-known/jwks.json')).body.keys;
+    return String(keys.filter((key) => key.alg === alg).map(({ kid }) => kid));
   }
-  const bothPublish = (kids: string[]) =>
-    waitFor(
-      async () => (await Promise.all([published(one), published(two)])).every((now) => String(now) === String(kids)),
-      { what: `both nodes to publish ${kids}` },
-    );
+  /** Those EC keys, and the RSA key of each. */
+  async function bothPublish(kids: string[]): Promise<void> {
+    const rsaKids = (await list()).map(({ rsa_kid }) => rsa_kid);
+    assert.ok(rsaKids.every(Boolean) && rsaKids.length === kids.length);
+    const isPublished = async (node: Postern) =>
+      (await published(node, 'ES256')) === String(kids) && (await published(node, 'RS256')) === String(rsaKids);
+    await waitFor(async () => (await isPublished(one)) && (await isPublished(two)), {
+      what: `both nodes to publish ${kids} and ${rsaKids}`,
+    });
+  }
   async function cli(...args: string[]) {
     const { code, stdout, stderr } = await one.cli(...args, '--json');
     assert.equal(code, 0, stderr);
     return JSON.parse(stdout);
   }
-  const list = async (): Promise<{ kid: string; state: string }[]> => cli('signing-keys', 'list');
+  const list = async (): Promise<{ kid: string; rsa_kid: string; state: string }[]> => cli('signing-keys', 'list');
   const states = async () => (await list()).map(({ state }) => state);
   const kids = async () => (await list()).map(({ kid }) => kid);
   const ageNext = () =>
@@ -64,6 +69,7 @@ describe('signing keys', () => {
   it('S28 rotate once the next was published long enough: old tokens stay good, both keys are published', async () => {
     assert.deepEqual(await states(), ['current', 'next']);
     const [first, second] = await kids();
+    const firstRsa = (await list())[0]?.rsa_kid;
     await bothPublish([String(first), String(second)]);
     const { headers } = await one.call('GET', '/.well-known/jwks.json');
     assert.equal(headers.get('cache-control'), 'public, max-age=30', 'a removed key is forgotten within a minute');
@@ -79,6 +85,7 @@ describe('signing keys', () => {
     const rotation = await cli('keys', 'rotate');
     assert.deepEqual([rotation.retired, rotation.current], [first, second]);
     await bothPublish([rotation.current, rotation.next, rotation.retired]);
+    assert.equal((await list())[2]?.rsa_kid, firstRsa, 'ID tokens signed before stay good as well');
     for (const node of [one, two]) {
       const token = await newToken(node);
       assert.equal(kidOf(token), second);
@@ -114,8 +121,13 @@ describe('signing keys', () => {
     const again = await one.cli('signing-keys', 'remove', '--', String(stolen));
     assert.equal(again.code, 1);
     assert.match(again.stderr, /There is no signing key/);
-    const { removed, current } = await cli('signing-keys', 'remove', 'next');
-    assert.deepEqual([removed, current], [removal.next, next], 'the next alone, where that is known');
+    const rsaKid = (await list())[1]?.rsa_kid;
+    const { code, stdout } = await one.cli('signing-keys', 'remove', '--json', '--', String(rsaKid));
+    assert.equal(code, 0);
+    const { removed, removed_rsa, current } = JSON.parse(stdout);
+    assert.deepEqual([removed, removed_rsa], [removal.next, rsaKid], 'both of the next, where one is known');
+    assert.equal(current, next);
+    await bothPublish(await kids());
   });
 
   it('S28 rotate by themselves after SIGNING_KEY_DAYS, and retired ones go when their last token has ended', async () => {
@@ -157,6 +169,19 @@ describe('signing keys', () => {
       },
       { what: 'the new key to sign' },
     );
+    assert.deepEqual(await onBoth(token), [200, 200]);
+  });
+
+  it('get an RSA key at the next start where an older version has left it out, on the node that runs as well', async () => {
+    const token = await newToken(one);
+    await database.db`
+      UPDATE signing_keys SET rsa_public_jwk = NULL, rsa_private_sealed = NULL WHERE state IN ('current', 'next')`;
+    const [current] = await list();
+    assert.deepEqual([current?.state, current?.rsa_kid], ['current', null]);
+    await two.stop();
+    two = await two.restart();
+    await bothPublish(await kids());
+    assert.equal((await kids())[0], current?.kid);
     assert.deepEqual(await onBoth(token), [200, 200]);
   });
 
