@@ -8,6 +8,8 @@ import { purgeIdempotencyKeys } from './http/idempotency.ts';
 import { purgeSignIns } from './identities/store.ts';
 import { purgeInvitations } from './invitations/store.ts';
 import { purgeLimits } from './limits/postgres.ts';
+import { purgeArtifacts } from './oauth/artifact-store.ts';
+import { purgeGrants } from './oauth/grant-store.ts';
 import { purgeSecondFactors } from './second-factors/store.ts';
 import { purgeSignInsBegun } from './sessions/sign-in-store.ts';
 import { purgeSessions } from './sessions/store.ts';
@@ -24,6 +26,8 @@ const tasks = [
   purgeSessions,
   purgeSignInsBegun,
   purgeSecondFactors,
+  purgeArtifacts,
+  purgeGrants,
   purgeIdempotencyKeys,
   purgeLimits,
   purgeSignIns,

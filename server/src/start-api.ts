@@ -40,12 +40,16 @@ import { inboxRoutes } from './inbox/routes.ts';
 import type { Inbox } from './inbox/smtp.ts';
 import { invitationRoutes } from './invitations/routes.ts';
 import { openLimits } from './limits/limits.ts';
-import { clientRoutes } from './oauth/client-routes.ts';
+import { makeFindClient } from './oauth/find-client.ts';
 import { bootstrapClient } from './oauth/manage-clients.ts';
+import { makeProviderFor } from './oauth/provider/provider.ts';
+import { makeServe } from './oauth/provider/routes.ts';
 import { oauthRoutes } from './oauth/routes.ts';
 import { accountRoutes } from './pages/account.ts';
 import { forgotRoutes } from './pages/forgot.ts';
+import { interactionRoutes } from './pages/interaction.ts';
 import { linkPages } from './pages/link-pages.ts';
+import { oauthPages } from './pages/oauth-pages.ts';
 import { secondFactorPageRoutes } from './pages/second-factor.ts';
 import { signInRoutes } from './pages/sign-in.ts';
 import { signInByLetterRoutes } from './pages/sign-in-by-letter.ts';
@@ -137,7 +141,7 @@ export async function startApi(parts: ApiParts): Promise<string> {
       accountRoutes(world),
       identityRoutes(world),
       oauthRoutes(world),
-      clientRoutes(world),
+      interactionRoutes(world),
       emailRoutes(world),
       statsRoutes(world),
       unsubscribeRoutes(world),
@@ -196,8 +200,27 @@ async function buildWorld(parts: ApiParts, { limitStore, cache, redis }: Shared)
   stops.push(templates.close);
   const tokenWorld = { ...config, secrets, signer };
   const forgetUser = makeForgetUser(cache);
+  const findClient = makeFindClient(db);
+  const providerFor = makeProviderFor({
+    ...config,
+    ...tenants,
+    db,
+    secrets,
+    log,
+    cache,
+    findClient,
+    verifier,
+    revocations,
+    revoke: revocations.revoke,
+    useOnce: async () => true,
+    fetchOutside: globalThis.fetch,
+    oauthPages,
+  });
   return {
     ...config,
+    findClient,
+    providerFor,
+    serveProvider: makeServe({ keys, publicUrl, providerFor }),
     ...tenants,
     db,
     secrets,

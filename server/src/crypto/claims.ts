@@ -22,6 +22,12 @@ export interface AccessTokenClaims {
   roles?: string[];
   /** What the scopes of a user's token were made from: see `roles/rights.ts`. */
   rev?: string[];
+  /** The user's grant to the client; of tokens that clients hold in a user's name. */
+  grant_id?: string;
+  /** The key that it is bound to (RFC 9449 §6). */
+  cnf?: { jkt: string };
+  /** Single claims that were asked for (OpenID Connect Core §5.5). */
+  claims?: { userinfo: Record<string, unknown> };
 }
 
 /** The `client_id` of tokens that users get from Postern itself. */

@@ -16,6 +16,9 @@ const policy = [
   "frame-ancestors 'none'",
 ].join(';');
 
+/** The same for pages whose forms end at an address of somebody else's: browsers hold redirects to it as well. */
+export const policyForAnyTarget = policy.replace("form-action 'self';", '');
+
 // Credentials travel in the Authorization header only, so any origin may call; no cookie is ever sent along.
 const crossOrigin = {
   'access-control-allow-origin': '*',

@@ -1,42 +1,30 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import type { Secrets } from '../crypto/secrets.ts';
-import type { Database } from '../database/database.ts';
 import { PosternError } from '../errors.ts';
 import { basicCredential } from '../http/caller.ts';
 import { type Client, hasSecret } from './client.ts';
 import { secretText } from './client-secret.ts';
 import { OAuthError } from './errors.ts';
-import { findStoredClient, type StoredClient } from './store.ts';
+import type { FindClient } from './find-client.ts';
+import type { StoredClient } from './store.ts';
 
 export type AuthenticateClient = (request: FastifyRequest) => Promise<Client>;
-
-// Short, because rotation and deletion by a command beside the running server must take effect; long enough that the
-// number of tokens a second is not the number of database reads.
-const rememberMs = 1_000;
-const maxRemembered = 1_000;
 
 /**
  * Tells which client is calling, by HTTP Basic or by the body; the body alone with `client_id` for public clients.
  * The client it returns has proven its secret, or has none.
  */
-export function makeAuthenticateClient({ db, secrets }: { db: Database; secrets: Secrets }): AuthenticateClient {
-  const remembered = new Map<string, { client: Promise<StoredClient | undefined>; until: number }>();
-  const find = (clientId: string) => {
-    const known = remembered.get(clientId);
-    if (known && known.until > performance.now()) return known.client;
-    if (remembered.size >= maxRemembered) remembered.clear();
-    // Calls that come while it is read share one read.
-    const client = findStoredClient(db, clientId);
-    client.catch(() => remembered.delete(clientId));
-    remembered.set(clientId, { client, until: performance.now() + rememberMs });
-    return client;
-  };
-
+export function makeAuthenticateClient({
+  secrets,
+  findClient,
+}: {
+  secrets: Secrets;
+  findClient: FindClient;
+}): AuthenticateClient {
   return async (request) => {
     const { clientId, secret } = readCredential(request);
-    // PostgreSQL takes no NUL in text, and no client id holds anything else than printable ASCII.
-    const client = /^[\x21-\x7e]{1,128}$/.test(clientId) ? await find(clientId) : undefined;
+    const client = await findClient(clientId);
     if (!client || !provesSecret(secrets, client, secret)) {
       throw new OAuthError('invalid_client', 'There is no client with this id and secret.');
     }
@@ -53,10 +41,15 @@ export function provesSecret(secrets: Secrets, client: StoredClient, secret: str
   return candidates.some((candidate) => kept.some((hash) => timingSafeEqual(candidate, hash)));
 }
 
-function readCredential(request: FastifyRequest): { clientId: string; secret: string | undefined } {
-  if (request.query !== null && typeof request.query === 'object' && 'client_secret' in request.query) {
+/** URLs stand in logs (S33). */
+export function refuseSecretInUrl({ query }: FastifyRequest): void {
+  if (query !== null && typeof query === 'object' && ('client_secret' in query || 'client_assertion' in query)) {
     throw new OAuthError('invalid_request', 'A secret must not stand in the URL.');
   }
+}
+
+function readCredential(request: FastifyRequest): { clientId: string; secret: string | undefined } {
+  refuseSecretInUrl(request);
   const { client_id: clientId, client_secret: secret } = parameters(request.body, ['client_id', 'client_secret']);
   const basic = basicOf(request.headers.authorization);
   if (!basic) {

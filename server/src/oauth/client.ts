@@ -17,6 +17,13 @@ export type AuthMethod = (typeof authMethods)[number];
 
 /** What a client may sign its assertions with. */
 export const assertionAlgs = ['RS256', 'PS256', 'ES256', 'Ed25519', 'EdDSA'] as const;
+/** Scopes that OpenID Connect gives a meaning (Core §5.4, §11); all others are rights. */
+export const openIdScopes = ['openid', 'profile', 'email', 'offline_access'] as const;
+
+export function isOpenIdScope(scope: string): boolean {
+  return openIdScopes.some((one) => one === scope);
+}
+
 export const idTokenAlgs = ['RS256', 'ES256'] as const;
 export const acrValues = ['aal1', 'aal2'] as const;
 
@@ -87,6 +94,9 @@ export function responseTypesOf(grants: readonly string[]): string[] {
   return grants.includes('authorization_code') ? ['code'] : [];
 }
 
+/** Nobody asks for it. */
+export const noScope = 'none';
+
 /** What the `Client` of `oidc-provider` is made of. It must never compare the secret: it is given none. */
 export function toProviderMetadata(client: Client): Record<string, unknown> {
   const { resources: _, skip_consent: __, ...metadata } = client.metadata;
@@ -97,7 +107,8 @@ export function toProviderMetadata(client: Client): Record<string, unknown> {
     grant_types: client.grants,
     redirect_uris: client.redirectUris,
     response_types: responseTypesOf(client.grants),
-    scope: client.scopes.join(' '),
+    // The library knows these alone, and lets a client without any ask for all.
+    scope: client.scopes.filter(isOpenIdScope).join(' ') || noScope,
   };
 }
 

@@ -1,4 +1,4 @@
-import { type Setting, text } from '../settings.ts';
+import { choice, type Setting, text } from '../settings.ts';
 import { checkClientId, parseScope } from './client.ts';
 
 const bootstrapClientId: Setting<string | undefined> = {
@@ -31,4 +31,10 @@ export const oauthSettings = {
     secret: true,
   }),
   bootstrapClientScope,
+  oauthRegistration: choice('OAUTH_REGISTRATION', ['off', 'on'], {
+    default: 'off',
+    help:
+      'Whether programs may register themselves as clients (RFC 7591) at `/oauth/register`, with an access token or an ' +
+      'API key that has the scope `clients:register`.',
+  }),
 };

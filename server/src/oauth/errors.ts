@@ -10,12 +10,18 @@ export const clientExists = defineError('clients.already_exists', 409, 'There is
 export const clientNotFound = defineError('clients.not_found', 404, 'There is no such client');
 export const clientInvalid = defineError('clients.invalid', 400, 'The client cannot be made like this');
 
+export const consentNotFound = defineError('consents.not_found', 404, 'This application has nothing of yours');
+
+export const interactionOver = defineError('oauth.interaction_over', 400, 'This sign-in is over');
+
 export type OAuthErrorCode =
   | 'invalid_request'
   | 'invalid_client'
   | 'invalid_scope'
   | 'unauthorized_client'
-  | 'unsupported_grant_type';
+  | 'unsupported_grant_type'
+  | 'invalid_redirect_uri'
+  | 'invalid_client_metadata';
 
 export class OAuthError extends Error {
   readonly error: OAuthErrorCode;

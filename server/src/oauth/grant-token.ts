@@ -1,10 +1,7 @@
 import type { TokenSigner } from '../crypto/access-tokens.ts';
 import type { TenantDirectory } from '../tenants/tenants.ts';
-import { type Client, parseScope } from './client.ts';
+import { type Client, parseScope, supportedGrants } from './client.ts';
 import { OAuthError } from './errors.ts';
-
-/** What `/oauth/token` answers; clients may be allowed more than that. */
-export const answeredGrants = ['client_credentials'] as const;
 
 export interface GrantedToken {
   token_type: 'Bearer';
@@ -44,11 +41,16 @@ export async function grantClientCredentials(
   return { token_type: 'Bearer', expires_in: accessTokenSeconds, access_token, scope };
 }
 
+/** Whether a user stands behind it: those are answered by `provider/`. */
+export function isUsersGrant(grantType: string): boolean {
+  return grantType !== 'client_credentials' && supportedGrants.some((grant) => grant === grantType);
+}
+
 /** @throws OAuthError */
 export function checkGrantType(grantType: string | undefined): void {
   if (grantType === undefined) throw new OAuthError('invalid_request', 'grant_type is missing.');
-  if (!answeredGrants.some((grant) => grant === grantType)) {
-    throw new OAuthError('unsupported_grant_type', `grant_type must be one of: ${answeredGrants.join(', ')}.`);
+  if (!supportedGrants.some((grant) => grant === grantType)) {
+    throw new OAuthError('unsupported_grant_type', `grant_type must be one of: ${supportedGrants.join(', ')}.`);
   }
 }
 

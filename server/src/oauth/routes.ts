@@ -2,16 +2,26 @@ import { Type } from 'typebox';
 import type { TokenSigner } from '../crypto/access-tokens.ts';
 import type { SigningKeys } from '../crypto/signing-keys.ts';
 import type { App, Routes } from '../http/server.ts';
-import { makeAuthenticateClient, parameters } from './authenticate-client.ts';
+import { makeAuthenticateClient, parameters, refuseSecretInUrl } from './authenticate-client.ts';
+import { clientRoutes } from './client-routes.ts';
+import { type ConsentWorld, consentRoutes } from './consent-routes.ts';
 import { OAuthError, sendOAuthError } from './errors.ts';
-import { answeredGrants, checkGrantType, grantClientCredentials } from './grant-token.ts';
+import { checkGrantType, grantClientCredentials, isUsersGrant } from './grant-token.ts';
 import { introspect, revokeToken, type TokenReader } from './introspect.ts';
+import { paths } from './provider/paths.ts';
+import { type ProviderRoutesWorld, providerRoutes, type ServeProvider } from './provider/routes.ts';
+import { type RegisterWorld, registerRoutes } from './register-routes.ts';
 
-export interface OAuthWorld extends TokenReader {
+export interface OAuthWorld extends TokenReader, ConsentWorld, RegisterWorld, Pick<ProviderRoutesWorld, 'limits'> {
+  db: TokenReader['db'];
+  secrets: TokenReader['secrets'];
+  needs: ConsentWorld['needs'];
+  revoke: RegisterWorld['revoke'];
   signer: TokenSigner;
   keys: SigningKeys;
   publicUrl: string;
   accessTokenSeconds: number;
+  serveProvider: ServeProvider;
 }
 
 const ClientCredential = {
@@ -24,7 +34,11 @@ const consumes = ['application/x-www-form-urlencoded', 'application/json'];
 
 export function oauthRoutes(world: OAuthWorld): Routes {
   return (app) => {
-    discoveryRoutes(world)(app);
+    keyRoutes(world)(app);
+    providerRoutes(world, world.serveProvider)(app);
+    consentRoutes(world)(app);
+    clientRoutes(world)(app);
+    registerRoutes(world)(app);
     // A scope of its own: faults in here leave in the form of RFC 6749.
     app.register(async (scope) => {
       scope.setErrorHandler(sendOAuthError);
@@ -64,6 +78,9 @@ function tokenRoutes(world: OAuthWorld): Routes {
         },
         async (request, reply) => {
           const { grant_type, scope } = parameters(request.body, ['grant_type', 'scope']);
+          refuseSecretInUrl(request);
+          if (grant_type !== undefined && isUsersGrant(grant_type))
+            return world.serveProvider(request, reply, paths.token);
           const client = await authenticateClient(request);
           checkGrantType(grant_type);
           reply.headers(noStore);
@@ -117,33 +134,14 @@ function tokenOf(body: unknown): string {
   return token;
 }
 
-/** What programs read to find their way (RFC 8414). It lists what exists, and nothing that is to come. */
-function discoveryRoutes({ publicUrl, keys }: OAuthWorld): Routes {
-  const authMethods = ['client_secret_basic', 'client_secret_post'];
-  const metadata = {
-    issuer: publicUrl,
-    token_endpoint: `${publicUrl}/oauth/token`,
-    jwks_uri: `${publicUrl}/.well-known/jwks.json`,
-    introspection_endpoint: `${publicUrl}/oauth/introspect`,
-    revocation_endpoint: `${publicUrl}/oauth/revoke`,
-    grant_types_supported: answeredGrants,
-    response_types_supported: [],
-    token_endpoint_auth_methods_supported: authMethods,
-    introspection_endpoint_auth_methods_supported: authMethods,
-    revocation_endpoint_auth_methods_supported: [...authMethods, 'none'],
-  };
+function keyRoutes({ keys }: OAuthWorld): Routes {
   return (app) => {
     app.get(
-      '/.well-known/jwks.json',
-      { schema: { tags: ['OAuth'], summary: 'Keys that verify access tokens' } },
+      paths.jwks,
+      { schema: { tags: ['OAuth'], summary: 'Keys that verify access tokens and ID tokens' } },
       // Short enough that a removed key is known to be within a minute (S28). While the database is away they are those
       // known last: programs that verify tokens themselves can then go on.
       async (_request, reply) => reply.header('Cache-Control', 'public, max-age=30').send(keys.latest().jwks),
-    );
-    app.get(
-      '/.well-known/oauth-authorization-server',
-      { schema: { tags: ['OAuth'], summary: 'Where everything of OAuth is (RFC 8414)' } },
-      async (_request, reply) => reply.header('Cache-Control', 'public, max-age=60').send(metadata),
     );
   };
 }

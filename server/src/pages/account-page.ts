@@ -2,13 +2,14 @@
 import { type Html, html } from '../http/page.ts';
 import type { Identity } from '../identities/identity.ts';
 import type { Providers } from '../identities/providers.ts';
+import type { ConsentSummary } from '../oauth/grant-store.ts';
 import type { SecondFactor } from '../second-factors/second-factor.ts';
 import type { SessionSummary } from '../sessions/store.ts';
 import type { User } from '../users/user.ts';
 import { deviceOf } from './device.ts';
 import { passkeysScriptPath } from './passkey-form.ts';
 import { factorsPart } from './second-factors.ts';
-import { field, hidden, type Page } from './show.ts';
+import { field, hidden, type Page, scopeText } from './show.ts';
 import type { Texts } from './texts/en.ts';
 import { fill } from './texts/texts.ts';
 
@@ -21,6 +22,7 @@ interface Account {
   providers: Providers;
   factors: SecondFactor[];
   codesLeft: number;
+  applications: ConsentSummary[];
   note: Html | undefined;
 }
 
@@ -34,6 +36,7 @@ ${greeting(texts, user)}
 <form method="post" action="/account/sign-out"><button class="quiet" type="submit">${texts.signOut}</button></form>
 ${sessionsPart(texts, account)}
 ${identitiesPart(texts, account)}
+${applicationsPart(texts, account)}
 ${passwordPart(texts, user)}
 ${factorsPart(texts, factors, codesLeft)}
 <h2>${texts.dataTitle}</h2>
@@ -76,6 +79,18 @@ function identitiesPart(texts: Texts, { identities, providers }: Account): Html 
 `;
   });
   return html`<h2>${texts.identitiesTitle}</h2>
+<ul class="rows">${rows}</ul>`;
+}
+
+function applicationsPart(texts: Texts, { applications }: Account): Html | false {
+  if (applications.length === 0) return false;
+  const rows = applications.map(({ clientId, clientName, scopes, givenAt }) => {
+    const name = clientName ?? clientId;
+    return html`<li><div>${name}<br><span class="soft">${scopes.map((scope) => scopeText(texts, scope)).join(' · ')} · ${fill(texts.applicationSince, { at: instant(texts, givenAt) })}</span></div>
+<form method="post" action="/account/applications/withdraw">${hidden('client_id', clientId)}<button class="quiet" type="submit" aria-label="${texts.withdraw}: ${name}">${texts.withdraw}</button></form></li>
+`;
+  });
+  return html`<h2>${texts.applicationsTitle}</h2>
 <ul class="rows">${rows}</ul>`;
 }
 

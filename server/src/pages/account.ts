@@ -6,6 +6,9 @@ import type { Routes } from '../http/server.ts';
 import type { Providers } from '../identities/providers.ts';
 import { identitiesOf } from '../identities/store.ts';
 import { unlink } from '../identities/unlink.ts';
+import { consentsOf } from '../oauth/grant-store.ts';
+import { type GrantWorld, withdrawConsent } from '../oauth/grants.ts';
+import type { InteractionWorld } from '../oauth/provider/interactions.ts';
 import { factorsOf, recoveryCodesLeft } from '../second-factors/store.ts';
 import { type BrowserCaller, setSessionCookie } from '../sessions/browser-session.ts';
 import { deleteSession, logout } from '../sessions/logout.ts';
@@ -37,7 +40,11 @@ export interface AccountWorld
     ChangeWorld,
     DeleteWorld,
     ExportWorld,
-    SettingPasswords {
+    SettingPasswords,
+    GrantWorld {
+  findClient: InteractionWorld['findClient'];
+  refreshTokenSeconds: number;
+  sessionSeconds: number;
   db: PageWorld['db'];
   secrets: PageWorld['secrets'];
   publicUrl: string;
@@ -56,13 +63,14 @@ export function accountRoutes(world: AccountWorld): Routes {
       providers: world.providers,
       factors: await factorsOf(world.db, caller.id),
       codesLeft: await recoveryCodesLeft(world.db, caller.id),
+      applications: await consentsOf(world.db, caller.id),
       note,
     });
   const say = async (
     request: FastifyRequest,
     reply: FastifyReply,
     caller: BrowserCaller,
-    text: 'passwordChanged' | 'emailAsked' | 'unlinked',
+    text: 'passwordChanged' | 'emailAsked' | 'unlinked' | 'withdrawn',
   ) => {
     const texts = textsFor(request);
     return sendPage(reply, texts, await pageOf(texts, note('status', texts[text]), caller));
@@ -125,6 +133,17 @@ export function accountRoutes(world: AccountWorld): Routes {
       act: async (request, reply, caller, { id }) => {
         await unlink(world, caller, id);
         return say(request, reply, caller, 'unlinked');
+      },
+    });
+
+    take({
+      path: '/account/applications/withdraw',
+      summary: 'Take back what an application was allowed',
+      fields: ['client_id'],
+      act: async (request, reply, caller, { client_id: clientId }) => {
+        const client = await world.findClient(clientId);
+        if (client?.tenantId === caller.tenantId) await withdrawConsent(world, { userId: caller.id, client });
+        return say(request, reply, caller, 'withdrawn');
       },
     });
 

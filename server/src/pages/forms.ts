@@ -4,7 +4,7 @@ import { Type } from 'typebox';
 import { PosternError } from '../errors.ts';
 import type { Html } from '../http/page.ts';
 import type { App } from '../http/server.ts';
-import { type BrowserCaller, browserCaller } from '../sessions/browser-session.ts';
+import { type BrowserCaller, browserCaller, setContinuation } from '../sessions/browser-session.ts';
 import { noteOf, type Page, sendPage, showFault } from './show.ts';
 import type { Texts } from './texts/en.ts';
 import { textsFor } from './texts/texts.ts';
@@ -14,7 +14,14 @@ const Text = Type.String({ maxLength: 1024 });
 /** What a passkey answers. */
 const Answer = Type.String({ maxLength: 65_536 });
 const Server = Type.Optional(Type.String({ maxLength: 63, description: 'The tenant' }));
-const Query = Type.Object({ server: Server, error: Type.Optional(Text) }, { additionalProperties: false });
+const Query = Type.Object(
+  {
+    server: Server,
+    error: Type.Optional(Text),
+    login_hint: Type.Optional(Type.String({ maxLength: 1024, description: 'Who is going to sign in' })),
+  },
+  { additionalProperties: false },
+);
 const tags = ['Pages'];
 
 export interface Shown {
@@ -22,7 +29,7 @@ export interface Shown {
   summary: string;
   page: (
     texts: Texts,
-    query: { server?: string; error?: string },
+    query: { server?: string; error?: string; login_hint?: string },
     request: FastifyRequest,
   ) => (Page & { status?: number }) | Promise<Page>;
 }
@@ -71,7 +78,10 @@ export function showOwnPage(
   const schema = { tags, summary, produces: [produces] };
   app.get(path, { errorHandler: showFault, schema }, async (request, reply) => {
     const caller = await browserCaller(world, request);
-    return caller ? show(request, reply, caller) : reply.redirect('/sign-in', 302);
+    if (caller) return show(request, reply, caller);
+    // An application that had sent the browser here some time ago has nothing to do with it.
+    setContinuation(world, reply, '');
+    return reply.redirect('/sign-in', 302);
   });
 }
 

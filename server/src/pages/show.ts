@@ -5,7 +5,7 @@ import { wantsPage } from '../http/link-pages.ts';
 import { type Html, html, page } from '../http/page.ts';
 import { sendProblem, toPosternError } from '../http/problem.ts';
 import type { Texts } from './texts/en.ts';
-import { faultText, textsFor } from './texts/texts.ts';
+import { faultText, fill, textsFor } from './texts/texts.ts';
 
 export interface Page {
   title: string;
@@ -108,4 +108,9 @@ export function hidden(name: string, value: string | undefined): Html | undefine
 /** A path of ours that stays with the tenant of the page. */
 export function within(server: string | undefined, path: string): string {
   return server === undefined ? path : `${path}?${new URLSearchParams({ server })}`;
+}
+
+/** What an application may do, in words. */
+export function scopeText({ scopes, otherScope }: Texts, scope: string): string {
+  return Object.hasOwn(scopes, scope) ? scopes[scope as keyof typeof scopes] : fill(otherScope, { scope });
 }

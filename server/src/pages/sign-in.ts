@@ -23,10 +23,11 @@ export function signInRoutes(world: SignInWorld): Routes {
       path: '/sign-in',
       summary: 'Sign in',
       // The error is one of a sign-in with a provider, which comes back here.
-      page: (texts, { server, error }) =>
+      page: (texts, { server, error, login_hint: name = '' }) =>
         signInPage(world, texts, {
           server,
           note: error === undefined ? undefined : note('alert', faultOf(texts, error)),
+          name,
         }),
     });
 

@@ -3,7 +3,7 @@ import type { AuthenticationResponseJSON } from '@simplewebauthn/server';
 import { type Html, html } from '../http/page.ts';
 import type { Routes } from '../http/server.ts';
 import { kindsOf } from '../second-factors/store.ts';
-import type { BrowserCaller } from '../sessions/browser-session.ts';
+import { type BrowserCaller, continuation } from '../sessions/browser-session.ts';
 import { beginPasskeyStepUp, type Shown, type StepUpWorld, stepUp } from '../sessions/step-up.ts';
 import { findUser } from '../users/create-user.ts';
 import { showOwnPage, stepUpPath, takeOwnForm } from './forms.ts';
@@ -39,7 +39,7 @@ export function stepUpPageRoutes(world: StepUpPageWorld): Routes {
         fields,
         act: async (request, reply, caller, given) => {
           await stepUp(world, caller, shown(given, request.ip));
-          return reply.redirect('/account#second-factors', 303);
+          return reply.redirect(continuation(world, request) ?? '/account#second-factors', 303);
         },
         again,
       });
@@ -80,7 +80,7 @@ ${factorCodeField(texts, !note)}
 <button type="submit">${texts.confirm}</button>
 </form>
 ${hasPasskey && passkeyForm(texts, { does: 'get', action: `${stepUpPath}/passkey`, options: `${stepUpPath}/passkey/options`, button: texts.usePasskey })}
-<p class="aside"><a href="/account">${texts.toAccount}</a></p>`,
+<p class="aside"><a href="/account">${texts.toAccount}</a> · <a href="/sign-in">${texts.anotherAccount}</a></p>`,
     };
   }
   const password = html`<form method="post" action="${stepUpPath}/password">
@@ -94,6 +94,6 @@ ${field({ name: 'password', label: texts.currentPassword, type: 'password', auto
     title,
     body: html`${head}
 ${user.passwordHash === null ? anew : password}
-<p class="aside"><a href="/account">${texts.toAccount}</a></p>`,
+<p class="aside"><a href="/account">${texts.toAccount}</a> · <a href="/sign-in">${texts.anotherAccount}</a></p>`,
   };
 }

@@ -6,11 +6,14 @@
 import type { FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
 import type { Queryable } from '../database/database.ts';
 import { defineError } from '../errors.ts';
+import { html } from '../http/page.ts';
 import { type BrowserWorld, enter, openBrowserSession } from '../sessions/browser-session.ts';
 import type { Login } from '../sessions/create-session.ts';
 import { type SecondFactorOwed, unlessFactorOwed } from '../sessions/sign-in.ts';
 import { namedTenant, type Tenant, type TenantDirectory } from '../tenants/tenants.ts';
 import { originOf } from '../users/user.ts';
+import { sendPage } from './show.ts';
+import type { Texts } from './texts/en.ts';
 
 export interface PageWorld extends BrowserWorld {
   resolveTenant: TenantDirectory['resolveTenant'];
@@ -46,4 +49,14 @@ export function openFor(world: PageWorld, request: FastifyRequest) {
 /** The last step of every way in. */
 export function letIn(world: PageWorld, reply: FastifyReply, opened: string | SecondFactorOwed, to = '/account') {
   return reply.redirect(enter(world, reply, opened, to), 303);
+}
+
+/**
+ * Sends the browser on after a form. Not by a redirect: browsers hold those to the policy of the page with the form
+ * (`form-action`), and at the end of this way stands the address of an application.
+ */
+export function goOn(reply: FastifyReply, texts: Texts, to: string) {
+  const body = html`<h1>${texts.goOnTitle}</h1><p><a class="button" href="${to}">${texts.goOn}</a></p>`;
+  reply.header('Refresh', `0; url=${to}`);
+  return sendPage(reply, texts, { title: texts.goOnTitle, body });
 }

@@ -9,7 +9,7 @@ import type { Cache } from '../cache.ts';
 import type { Secrets } from '../crypto/secrets.ts';
 import type { Database, Queryable } from '../database/database.ts';
 import type { Caller } from '../http/caller.ts';
-import { readCookie, setCookie } from '../http/cookies.ts';
+import { cookieText, readCookie, setCookie } from '../http/cookies.ts';
 import { levelOf } from '../second-factors/second-factor.ts';
 import { type Login, makeSession } from './create-session.ts';
 import type { Revocations } from './revocations.ts';
@@ -26,18 +26,20 @@ export interface BrowserWorld extends SessionTimes {
 }
 
 /** Whoever is signed in at a browser. */
-export type BrowserCaller = Caller & { sessionId: string };
+export type BrowserCaller = Caller & { sessionId: string; methods: string[] };
 
 const name = 'session';
 const owedName = 'second-factor';
+const continueName = 'continue';
 
 /** @param value empty to sign the browser out */
-export function setSessionCookie(
-  { publicUrl, sessionSeconds }: BrowserWorld,
-  reply: FastifyReply,
-  value: string,
-): void {
-  setCookie(reply, name, value, { seconds: sessionSeconds, isHttps: publicUrl.startsWith('https:') });
+export function setSessionCookie(world: BrowserWorld, reply: FastifyReply, value: string): void {
+  reply.header('Set-Cookie', sessionCookie(world, value));
+}
+
+/** The same as the value of a header. */
+export function sessionCookie({ publicUrl, sessionSeconds }: BrowserWorld, value: string): string {
+  return cookieText(name, value, { seconds: sessionSeconds, isHttps: publicUrl.startsWith('https:') });
 }
 
 /** That a session is used is noted once in this time, and sooner where it would soon end idle. */
@@ -55,7 +57,7 @@ export async function openBrowserSession(world: BrowserWorld, tx: Queryable, log
 
 /**
  * What became of a way in: a cookie for the session, or one for the sign-in that owes a second factor.
- * @param to where the session leads
+ * @param to where the session leads, unless the browser was on its way elsewhere
  * @returns where the browser goes
  */
 export function enter(world: BrowserWorld, reply: FastifyReply, opened: string | SecondFactorOwed, to: string): string {
@@ -64,7 +66,25 @@ export function enter(world: BrowserWorld, reply: FastifyReply, opened: string |
   setCookie(reply, owedName, isOwed ? opened.signInToken : '', { seconds: signInSeconds, isHttps });
   if (isOwed) return '/sign-in/second-factor';
   setSessionCookie(world, reply, opened);
-  return to;
+  return continuation(world, reply.request) ?? to;
+}
+
+/** Where a browser was on its way to when it had to sign in first: a flow of OAuth, known by its id. Empty to forget it. */
+export function setContinuation(
+  { publicUrl }: Pick<BrowserWorld, 'publicUrl'>,
+  reply: FastifyReply,
+  uid: string,
+): void {
+  setCookie(reply, continueName, uid, { seconds: signInSeconds, isHttps: publicUrl.startsWith('https:') });
+}
+
+/** The path of that flow. */
+export function continuation(
+  { publicUrl }: Pick<BrowserWorld, 'publicUrl'>,
+  request: Pick<FastifyRequest, 'headers'>,
+): string | undefined {
+  const uid = readCookie(request, continueName, publicUrl.startsWith('https:'));
+  return uid !== undefined && /^[\w-]{16,64}$/.test(uid) ? `/oauth/interaction/${uid}` : undefined;
 }
 
 /** The token of the sign-in that owes a second factor. */
@@ -73,7 +93,10 @@ export function owedToken({ publicUrl }: Pick<BrowserWorld, 'publicUrl'>, reques
 }
 
 /** Who the cookie of a request stands for, or nobody. */
-export async function browserCaller(world: BrowserWorld, request: FastifyRequest): Promise<BrowserCaller | undefined> {
+export async function browserCaller(
+  world: BrowserWorld,
+  request: Pick<FastifyRequest, 'headers'>,
+): Promise<BrowserCaller | undefined> {
   const cookie = readCookie(request, name, world.publicUrl.startsWith('https:'));
   const [, sessionId, mac] = /^([0-9a-f-]{36})\.([\w-]{43})$/.exec(cookie ?? '') ?? [];
   if (sessionId === undefined || mac === undefined) return undefined;
@@ -93,6 +116,7 @@ export async function browserCaller(world: BrowserWorld, request: FastifyRequest
     sessionId,
     authenticatedAt,
     level: levelOf(methods),
+    methods,
   };
 }
 

@@ -2,13 +2,10 @@
  * Sessions: one login of one user on one device, and the tokens that stand for it. This folder owns the tables `sessions`
  * and `revocations`: logging in, refreshing, logging out, and telling for each request who is calling. Whose password it
  * is, it asks `users/`; how a token is signed, `crypto/`.
- *
- * A refresh token is arithmetic, not a row: session id (16 bytes), counter (4), HMAC over both (32), keyed by SECRET_KEY.
- * A dump of the database therefore holds no token, and reuse shows as a counter that is too low.
  */
-import { timingSafeEqual } from 'node:crypto';
 import type { TokenSigner } from '../crypto/access-tokens.ts';
 import { type AccessTokenClaims, firstPartyClientId } from '../crypto/claims.ts';
+import { countedToken, readCountedToken } from '../crypto/counted-tokens.ts';
 import type { Token } from '../crypto/schemas.ts';
 import type { Secrets } from '../crypto/secrets.ts';
 import type { Rights } from '../roles/rights.ts';
@@ -83,36 +80,19 @@ export function tokenId({ id, refreshCounter }: Pick<LiveSession, 'id' | 'refres
   return `${id}.${refreshCounter}`;
 }
 
+const refreshTokens = { prefix: 'rt_', purpose: 'refresh-token' };
+
 export function refreshToken(
   secrets: Secrets,
-  { id, refreshCounter }: Pick<LiveSession, 'id' | 'refreshCounter'>,
+  { id, refreshCounter: counter }: Pick<LiveSession, 'id' | 'refreshCounter'>,
 ): string {
-  const named = nameBytes(id, refreshCounter);
-  return `rt_${Buffer.concat([named, secrets.hmac('refresh-token', named.toString('hex'))]).toString('base64url')}`;
+  return countedToken(secrets, refreshTokens, { id, counter });
 }
 
 /** Session and counter that a refresh token of ours names, or undefined where it is none. */
 export function readRefreshToken(secrets: Secrets, token: string): { sessionId: string; counter: number } | undefined {
-  const match = /^rt_([\w-]{70})$/.exec(token);
-  if (!match?.[1]) return undefined;
-  const bytes = Buffer.from(match[1], 'base64url');
-  if (bytes.length !== 52) return undefined;
-  const named = bytes.subarray(0, 20);
-  const mac = bytes.subarray(20);
-  if (!secrets.hmacs('refresh-token', named.toString('hex')).some((good) => timingSafeEqual(good, mac)))
-    return undefined;
-  const hex = named.toString('hex');
-  const sessionId = [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join(
-    '-',
-  );
-  return { sessionId, counter: named.readUInt32BE(16) };
-}
-
-function nameBytes(id: string, counter: number): Buffer {
-  const bytes = Buffer.alloc(20);
-  bytes.write(id.replaceAll('-', ''), 'hex');
-  bytes.writeUInt32BE(counter, 16);
-  return bytes;
+  const named = readCountedToken(secrets, refreshTokens, token);
+  return named && { sessionId: named.id, counter: named.counter };
 }
 
 /** What a token can be revoked by: itself, its session, whoever it speaks for, or what its scopes were made from. */

@@ -142,13 +142,23 @@ export async function endSession(db: Queryable, userId: string, sessionId: strin
   return rows.length > 0;
 }
 
-/** Ends every live session of a user but one, and every login that waits for a second factor; returns the sessions' ids. */
+/**
+ * Ends every live session of a user but one, every login that waits for a second factor, and what clients hold in the
+ * user's name but for what hangs on that one session; returns the ids of the sessions and of the grants.
+ */
 export async function endUserSessions(db: Queryable, userId: string, except?: string): Promise<string[]> {
   await db`DELETE FROM sign_ins WHERE user_id = ${userId}`;
+  const kept = except ?? null;
   const rows = await db<{ id: string }[]>`
-    UPDATE sessions SET revoked_at = now()
-    WHERE user_id = ${userId} AND revoked_at IS NULL ${except === undefined ? db`` : db`AND id <> ${except}`}
-    RETURNING id`;
+    WITH ended AS (
+      UPDATE sessions SET revoked_at = now()
+      WHERE user_id = ${userId} AND revoked_at IS NULL AND id IS DISTINCT FROM ${kept}::uuid RETURNING id
+    ), taken AS (
+      UPDATE oauth_grants SET revoked_at = now()
+      WHERE user_id = ${userId} AND revoked_at IS NULL AND (session_id IS NULL OR session_id IS DISTINCT FROM ${kept}::uuid)
+      RETURNING id
+    )
+    SELECT id FROM ended UNION ALL SELECT id FROM taken`;
   return rows.map((row) => row.id);
 }
 

@@ -48,7 +48,8 @@ export function openBrowser(): Browser {
           if (attributes.some((one) => /^\s*max-age=0$|^\s*expires=Thu, 01 Jan 1970/i.test(one))) jar.delete(name);
           else jar.set(name, value.join('='));
         }
-        const location = reply.headers.get('location');
+        const location =
+          reply.headers.get('location') ?? /^0; url=(.*)$/.exec(reply.headers.get('refresh') ?? '')?.[1] ?? null;
         const text = await reply.text();
         if (location === null) return { status: reply.status, url, headers: reply.headers, text };
         url = new URL(location, url).href;

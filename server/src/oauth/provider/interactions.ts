@@ -1,0 +1,124 @@
+/** Where a flow waits for a person: what it waits for, and how it goes on. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { errors, type default as Provider } from 'oidc-provider';
+import type { SigningKeys } from '../../crypto/signing-keys.ts';
+import type { BrowserCaller } from '../../sessions/browser-session.ts';
+import { interactionOver } from '../errors.ts';
+import { type GrantWorld, giveConsent } from '../grants.ts';
+import type { StoredClient } from '../store.ts';
+
+export interface InteractionWorld extends GrantWorld {
+  keys: SigningKeys;
+  providerFor: (keys: Awaited<ReturnType<SigningKeys['fresh']>>) => Provider;
+  findClient: (clientId: string) => Promise<StoredClient | undefined>;
+}
+
+export interface Interaction {
+  uid: string;
+  client: StoredClient;
+  /** Who shall sign in, and how; or what they shall say yes to. */
+  prompt: 'login' | 'consent';
+  reasons: string[];
+  loginHint: string | undefined;
+  /** The session as it was when the flow came to wait. */
+  before: { session: string | undefined; authenticatedAt: number | undefined };
+  /** Whom the client expects, where it says so. */
+  expectedUser: string | undefined;
+  asks: { scopes: string[]; claims: string[]; resources: string[] };
+}
+
+/**
+ * The interaction of this browser.
+ * @throws interactionOver
+ */
+export async function findInteraction(
+  world: InteractionWorld,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<Interaction> {
+  const provider = world.providerFor(await world.keys.fresh());
+  const found = await provider.interactionDetails(request.raw, reply.raw).catch((error: unknown) => {
+    if (error instanceof errors.SessionNotFound) throw interactionIsOver();
+    throw error;
+  });
+  const { uid, prompt, params } = found;
+  const client = await world.findClient(String(params.client_id));
+  if (!client || uid !== (request.params as { uid?: string }).uid) throw interactionIsOver();
+  const details = prompt.details as Record<string, unknown>;
+  return {
+    uid,
+    client,
+    prompt: prompt.name === 'login' ? 'login' : 'consent',
+    reasons: prompt.reasons,
+    loginHint: typeof params.login_hint === 'string' ? params.login_hint : undefined,
+    before: {
+      session: details.session as string | undefined,
+      authenticatedAt: details.authenticated_at as number | undefined,
+    },
+    expectedUser: details.expected_user as string | undefined,
+    asks: details.asks as Interaction['asks'],
+  };
+}
+
+/** Whether whoever is at the browser now is whom the flow waited for; or what is missing. */
+export function judgeLogin(
+  { client, reasons, before, expectedUser }: Interaction,
+  caller: BrowserCaller | undefined,
+): 'done' | 'sign-in' | 'step-up' | 'unmet' {
+  if (!caller || caller.tenantId !== client.tenantId) return 'sign-in';
+  if (expectedUser !== undefined && caller.id !== expectedUser) return 'sign-in';
+  const isAnew = caller.sessionId !== before.session || (caller.authenticatedAt ?? 0) > (before.authenticatedAt ?? 0);
+  const wantsAnew = reasons.some((reason) => reason === 'login_prompt' || reason === 'max_age');
+  if (wantsAnew && !isAnew) return 'step-up';
+  const wantsSecond = reasons.some((reason) => reason === 'acr_values' || reason.startsWith('essential_acr'));
+  if (wantsSecond && caller.level !== 'aal2') return isAnew ? 'unmet' : 'step-up';
+  return 'done';
+}
+
+/** Tells the flow who has signed in. @returns where the browser goes on */
+export function finishLogin(
+  world: InteractionWorld,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { id: accountId, authenticatedAt, methods: amr, level }: BrowserCaller,
+): Promise<string> {
+  const ts = Math.floor(authenticatedAt ?? 0);
+  const login = { accountId, ts, amr, ...(level !== undefined && { acr: level }) };
+  return finish(world, request, reply, { login });
+}
+
+/** The user has said yes, which is remembered. @returns where the browser goes on */
+export async function finishConsent(
+  world: InteractionWorld,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { userId, interaction: { client, asks } }: { userId: string; interaction: Interaction },
+): Promise<string> {
+  await giveConsent(world, { userId, client, ...asks });
+  return finish(world, request, reply, { consent: {} });
+}
+
+/** Nothing comes of it, and the client is told so. @returns where the browser goes on */
+export function refuse(
+  world: InteractionWorld,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  error: { error: string; error_description: string },
+): Promise<string> {
+  return finish(world, request, reply, error);
+}
+
+async function finish(
+  { keys, providerFor }: InteractionWorld,
+  { raw: req }: FastifyRequest,
+  { raw: res }: FastifyReply,
+  result: Parameters<Provider['interactionResult']>[2],
+): Promise<string> {
+  const provider = providerFor(await keys.fresh());
+  // To the path alone: what the library made of it was made from our own address.
+  return new URL(await provider.interactionResult(req, res, result)).pathname;
+}
+
+function interactionIsOver() {
+  return interactionOver({ detail: 'It has ended, or was begun in another browser. Go back to the application.' });
+}

@@ -1,0 +1,210 @@
+import type { ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type Provider from 'oidc-provider';
+import type { SigningKeys } from '../../crypto/signing-keys.ts';
+import { policyForAnyTarget } from '../../http/headers.ts';
+import type { App, Routes } from '../../http/server.ts';
+import type { Limit, Limits } from '../../limits/limits.ts';
+import { sourceOf } from '../../limits/source.ts';
+import { sendOAuthError } from '../errors.ts';
+import { paths } from './paths.ts';
+
+export interface ProviderRoutesWorld {
+  keys: SigningKeys;
+  publicUrl: string;
+  limits: Limits;
+  providerFor: (keys: Awaited<ReturnType<SigningKeys['fresh']>>) => Provider;
+}
+
+/** Answers with the library; the body, if there is one, has been read by Fastify. */
+export type ServeProvider = (request: FastifyRequest, reply: FastifyReply, path?: string) => Promise<void>;
+
+/** Codes of devices are short enough to be typed: whoever tries them out is stopped (RFC 8628 §5.1). */
+const userCodes: Limit = {
+  code: 'limits.user_codes',
+  what: 'codes of devices from one address',
+  burst: 20,
+  refillSeconds: 30,
+  isBySource: true,
+};
+
+const tags = ['OAuth'];
+const form = ['application/x-www-form-urlencoded'];
+
+export function makeServe({ keys, publicUrl, providerFor }: Omit<ProviderRoutesWorld, 'limits'>): ServeProvider {
+  const { host, protocol, pathname } = new URL(publicUrl);
+  const prefix = pathname === '/' ? '' : pathname;
+  const answering = new WeakMap<Provider, ReturnType<Provider['callback']>>();
+  return async (request, reply, path) => {
+    const provider = providerFor(await keys.fresh());
+    const answer = answering.get(provider) ?? provider.callback();
+    answering.set(provider, answer);
+    const { raw: req } = request;
+    reply.hijack();
+    copyHeaders(reply, reply.raw);
+    // A form of these pages ends at the client's address, which no policy of ours can know.
+    reply.raw.setHeader('content-security-policy', policyForAnyTarget);
+    // Links and checks of addresses are made from PUBLIC_URL, never from what the request says of itself.
+    Object.assign(req.headers, { host, 'x-forwarded-proto': protocol.slice(0, -1), 'x-forwarded-for': request.ip });
+    delete req.headers['x-forwarded-host'];
+    const [, query] = (req.url ?? '').split(/\?(.*)/s);
+    req.url = `${path ?? (req.url ?? '').split('?')[0]?.replace(/(.)\/+$/, '$1')}${query === undefined ? '' : `?${query}`}`;
+    Object.assign(req, { originalUrl: `${prefix}${req.url}` });
+    if (request.body !== undefined && request.body !== null) giveBody(request);
+    await answer(req, reply.raw);
+  };
+}
+
+function copyHeaders(reply: FastifyReply, response: ServerResponse): void {
+  for (const [name, value] of Object.entries(reply.getHeaders())) {
+    if (value !== undefined) response.setHeader(name, value);
+  }
+}
+
+/** The library reads forms from the request itself: it gets one, whatever the body was written in. */
+function giveBody({ raw, body }: FastifyRequest): void {
+  const fields = new URLSearchParams();
+  for (const [name, value] of Object.entries(body as Record<string, unknown>)) {
+    for (const one of Array.isArray(value) ? value : [value]) {
+      if (one !== null) fields.append(name, typeof one === 'object' ? JSON.stringify(one) : String(one));
+    }
+  }
+  const text = Buffer.from(fields.toString());
+  raw.headers['content-type'] = 'application/x-www-form-urlencoded';
+  raw.headers['content-length'] = String(text.length);
+  delete raw.headers['transfer-encoding'];
+  Object.defineProperties(raw, {
+    readable: { value: true },
+    readableEncoding: { value: null },
+    iterator: { value: () => Readable.from([text]) },
+  });
+}
+
+/** Everything but the token endpoint, which `oauth/routes.ts` shares out. */
+export function providerRoutes({ limits }: Pick<ProviderRoutesWorld, 'limits'>, serve: ServeProvider): Routes {
+  return (app) => {
+    const pass = (path?: string) => (request: FastifyRequest, reply: FastifyReply) => serve(request, reply, path);
+
+    app.register(async (plain) => {
+      const scope = plain as App;
+      scope.setErrorHandler(sendOAuthError);
+      // The library has its own words for what is wrong with a request.
+      scope.setValidatorCompiler(() => (value: unknown) => ({ value }));
+
+      for (const url of [paths.authorization, '/authorize']) {
+        scope.get(
+          url,
+          {
+            schema: {
+              tags,
+              summary: 'Where a client sends the browser of whoever shall sign in',
+              produces: ['text/html'],
+            },
+          },
+          pass(paths.authorization),
+        );
+      }
+      scope.post(
+        paths.authorization,
+        { schema: { tags, summary: 'The same as a form', consumes: form, produces: ['text/html'] } },
+        // A form of another site brings no cookie of ours; the redirect does.
+        async (request, reply) => {
+          const fields = new URLSearchParams(request.body as Record<string, string>);
+          return reply.redirect(`${paths.authorization}?${fields}`, 303);
+        },
+      );
+      scope.get(`${paths.authorization}/:uid`, { schema: { hide: true } }, pass());
+
+      for (const url of ['/.well-known/openid-configuration', '/.well-known/oauth-authorization-server']) {
+        const summary = 'Where everything of OAuth and OpenID Connect is (RFC 8414)';
+        scope.get(url, { schema: { tags, summary } }, async (request, reply) => {
+          reply.header('Cache-Control', 'public, max-age=60');
+          return serve(request, reply, url);
+        });
+      }
+
+      const bearer = [{ bearer: [] }];
+      scope.get(
+        paths.userinfo,
+        { schema: { tags, summary: 'Who has signed in at the client (OpenID Connect Core §5.3)', security: bearer } },
+        pass(paths.userinfo),
+      );
+      scope.post(
+        paths.userinfo,
+        { schema: { tags, summary: 'The same', security: bearer, consumes: form } },
+        pass(paths.userinfo),
+      );
+
+      const client = [{ basic: [] }, {}];
+      scope.post(
+        paths.pushed_authorization_request,
+        {
+          schema: {
+            tags,
+            summary: 'Leave an authorization request beforehand (RFC 9126)',
+            security: client,
+            consumes: form,
+          },
+        },
+        pass(paths.pushed_authorization_request),
+      );
+      scope.post(
+        paths.device_authorization,
+        {
+          schema: {
+            tags,
+            summary: 'A code for a device without a browser (RFC 8628)',
+            security: client,
+            consumes: form,
+          },
+        },
+        pass(paths.device_authorization),
+      );
+
+      scope.get(
+        paths.end_session,
+        {
+          schema: {
+            tags,
+            summary: 'Sign out, sent here by a client (OpenID Connect RP-Initiated Logout)',
+            produces: ['text/html'],
+          },
+        },
+        pass(paths.end_session),
+      );
+      scope.post(
+        paths.end_session,
+        { schema: { tags, summary: 'The same as a form', consumes: form, produces: ['text/html'] } },
+        async (request, reply) => {
+          const fields = new URLSearchParams(request.body as Record<string, string>);
+          return reply.redirect(`${paths.end_session}?${fields}`, 303);
+        },
+      );
+      scope.post(`${paths.end_session}/confirm`, { schema: { hide: true, consumes: form } }, pass());
+      scope.get(`${paths.end_session}/success`, { schema: { hide: true } }, pass());
+
+      const page = { tags: ['Pages'], produces: ['text/html'] };
+      scope.get(
+        paths.code_verification,
+        { schema: { ...page, summary: 'Type in the code of a device' } },
+        // A code in the address is put into the form, for people to send: the library's own way takes a script.
+        async (request, reply) => {
+          const { user_code: userCode } = request.query as { user_code?: unknown };
+          Object.assign(request.raw, { url: paths.code_verification, userCode });
+          return serve(request, reply);
+        },
+      );
+      scope.post(
+        paths.code_verification,
+        { schema: { ...page, summary: 'Type in the code of a device', consumes: form } },
+        async (request, reply) => {
+          const giveBack = await limits.take([{ limit: userCodes, key: sourceOf(request.ip) }]);
+          reply.raw.once('finish', () => reply.raw.statusCode < 400 && giveBack());
+          return serve(request, reply, paths.code_verification);
+        },
+      );
+      scope.get(`${paths.code_verification}/:uid`, { schema: { hide: true } }, pass());
+    });
+  };
+}
