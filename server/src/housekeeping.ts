@@ -1,6 +1,7 @@
 /** What has to be done now and then: coming months' partitions, and rows that no longer count for anything. */
 import type { Logger } from 'pino';
 import { purgeChallenges } from './challenges/store.ts';
+import { purgeUsedOnce } from './crypto/used-once.ts';
 import { isUnavailable } from './database/database.ts';
 import { createPartitions } from './database/migrate.ts';
 import { foldCounters } from './emails/counters.ts';
@@ -30,6 +31,7 @@ const tasks = [
   purgeGrants,
   purgeIdempotencyKeys,
   purgeLimits,
+  purgeUsedOnce,
   purgeSignIns,
   foldCounters,
   purgeWebhookHistory,
