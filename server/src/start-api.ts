@@ -7,6 +7,7 @@ import { recordAudit } from './audit/record.ts';
 import { auditRoutes } from './audit/routes.ts';
 import type { Config } from './config.ts';
 import { makeTokenSigner, makeTokenVerifier } from './crypto/access-tokens.ts';
+import { makeProveKey } from './crypto/dpop.ts';
 import { makePasswordHasher, type PasswordHasher } from './crypto/passwords.ts';
 import type { Secrets } from './crypto/secrets.ts';
 import type { Database, Queryable, Transaction } from './database/database.ts';
@@ -191,7 +192,8 @@ async function buildWorld(parts: ApiParts, { limitStore, cache, redis }: Shared)
   const verifier = makeTokenVerifier({ keys, publicUrl });
   const tenants = openTenantDirectory({ db, tenants: config.tenants });
   const authenticateKey = makeAuthenticateKey({ db, secrets, log });
-  const authenticate = makeAuthenticate({ verifier, revocations, findTenant: tenants.findTenant, authenticateKey });
+  const proveKey = makeProveKey({ db, publicUrl });
+  const authenticate = makeAuthenticate({ ...tenants, verifier, revocations, proveKey, authenticateKey });
   const messageIdHost = new URL(publicUrl).hostname;
   const letterParts = { secrets, messageIdHost };
   const submit = (tx: Queryable, emails: NewEmail[]) => submitEmails(letterParts, tx, emails);
@@ -230,6 +232,7 @@ async function buildWorld(parts: ApiParts, { limitStore, cache, redis }: Shared)
     keys,
     signer,
     verifier,
+    proveKey,
     revocations,
     revoke: revocations.revoke,
     advance: makeAdvance({ ...config, db }),

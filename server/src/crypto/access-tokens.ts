@@ -17,6 +17,12 @@ export interface NewToken {
   clientId: string;
   scope: string;
   sid?: string;
+  /** Where another program gets it in a user's name. */
+  grantId?: string | undefined;
+  /** Where it is bound to a key (RFC 7638). */
+  thumbprint?: string | undefined;
+  /** Postern's own API where not given. */
+  audience?: string | undefined;
   tenant: string;
   /** Of a user: how, at which level, and when (seconds since 1970). */
   authentication?: { methods: string[]; level: string; at: number };
@@ -28,8 +34,13 @@ export interface NewToken {
 }
 
 export interface TokenVerifier {
-  /** The claims of a token of ours that is valid now, or undefined. Whether it was revoked is not asked here. */
+  /**
+   * The claims of a token of ours for our own API that is valid now, or undefined. Whether it was revoked, and whether who
+   * sends it has the key it is bound to, is not asked here.
+   */
   verify: (token: string) => Promise<AccessTokenClaims | undefined>;
+  /** As `verify`, for whichever audience: for telling others about their tokens, never for letting somebody in. */
+  verifyForAnybody: (token: string) => Promise<AccessTokenClaims | undefined>;
 }
 
 /** A token whose signature is good. */
@@ -46,11 +57,11 @@ export function makeTokenSigner({ keys, publicUrl }: { keys: SigningKeys; public
   return {
     sign: async (token) => {
       const { sub, clientId, scope, sid, tenant, authentication, roles = [], rev = [] } = token;
-      const { lifetimeSeconds, iat = nowSeconds(), jti = randomUUID() } = token;
+      const { lifetimeSeconds, iat = nowSeconds(), jti = randomUUID(), audience = publicUrl } = token;
       const claims: AccessTokenClaims = {
         iss: publicUrl,
         sub,
-        aud: publicUrl,
+        aud: audience,
         exp: iat + lifetimeSeconds,
         iat,
         jti,
@@ -66,6 +77,8 @@ export function makeTokenSigner({ keys, publicUrl }: { keys: SigningKeys; public
         ...(roles.length === 0 ? {} : { roles }),
         ...(rev.length === 0 ? {} : { rev }),
       };
+      if (token.grantId !== undefined) claims.grant_id = token.grantId;
+      if (token.thumbprint !== undefined) claims.cnf = { jkt: token.thumbprint };
       const { kid, privateKey } = (await keys.fresh()).current;
       const input = `${encode({ alg: 'ES256', typ: 'at+jwt', kid })}.${encode(claims)}`;
       // The bare key, without options: Node finds one inside an object by errors that it throws and catches, 30 µs on
@@ -105,25 +118,30 @@ export function makeTokenVerifier({ keys, publicUrl }: { keys: SigningKeys; publ
   // Keyed by the whole token: two tokens that differ in the signature alone are two tokens.
   const verified = new Map<string, Verified>();
 
+  const read = async (token: string): Promise<AccessTokenClaims | undefined> => {
+    const keySet = await keys.fresh();
+    const known = verified.get(token);
+    if (known) {
+      verified.delete(token);
+      // The key may have been removed since (S28).
+      if (known.claims.exp <= nowSeconds() || !keySet.publicKeys.has(known.kid)) return undefined;
+      verified.set(token, known); // last in the Map's order: the first is the one unused for longest
+      return known.claims;
+    }
+    if (token.length > maxTokenLength) return undefined;
+    const signed = await verifySignature(token, keys, keySet);
+    if (!signed || !isValidNow(signed.claims, publicUrl)) return undefined;
+    const oldest = verified.size >= maxRemembered ? verified.keys().next().value : undefined;
+    if (oldest !== undefined) verified.delete(oldest);
+    verified.set(token, signed);
+    return signed.claims;
+  };
   return {
     verify: async (token) => {
-      const keySet = await keys.fresh();
-      const known = verified.get(token);
-      if (known) {
-        verified.delete(token);
-        // The key may have been removed since (S28).
-        if (known.claims.exp <= nowSeconds() || !keySet.publicKeys.has(known.kid)) return undefined;
-        verified.set(token, known); // last in the Map's order: the first is the one unused for longest
-        return known.claims;
-      }
-      if (token.length > maxTokenLength) return undefined;
-      const signed = await verifySignature(token, keys, keySet);
-      if (!signed || !isValidNow(signed.claims, publicUrl)) return undefined;
-      const oldest = verified.size >= maxRemembered ? verified.keys().next().value : undefined;
-      if (oldest !== undefined) verified.delete(oldest);
-      verified.set(token, signed);
-      return signed.claims;
+      const claims = await read(token);
+      return claims?.aud === publicUrl ? claims : undefined;
     },
+    verifyForAnybody: read,
   };
 }
 
@@ -155,13 +173,14 @@ async function verifySignature(token: string, keys: SigningKeys, keySet: KeySet)
 
 function isValidNow(claims: Partial<AccessTokenClaims> | null, publicUrl: string): claims is AccessTokenClaims {
   if (typeof claims !== 'object' || claims === null) return false;
-  const { iss, sub, aud, exp, iat, jti, client_id, scope, sid, tenant, rev } = claims;
+  const { iss, sub, aud, exp, iat, jti, client_id, scope, sid, grant_id, cnf, tenant, rev } = claims;
   const now = nowSeconds();
   return (
     iss === publicUrl &&
-    aud === publicUrl &&
-    [sub, jti, client_id, scope, tenant].every((claim) => typeof claim === 'string') &&
-    (sid === undefined || typeof sid === 'string') &&
+    [sub, aud, jti, client_id, scope, tenant].every((claim) => typeof claim === 'string') &&
+    [sid, grant_id].every((claim) => claim === undefined || typeof claim === 'string') &&
+    // Bound in some other way than we know how to check, it is bound all the same.
+    (cnf === undefined || typeof cnf?.jkt === 'string') &&
     (rev === undefined || Array.isArray(rev)) &&
     Number.isSafeInteger(exp) &&
     Number(exp) > now &&

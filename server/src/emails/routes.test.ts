@@ -73,8 +73,8 @@ describe('the mail calls', () => {
           emailRoutes({
             db,
             secrets,
-            needs: makeNeeds(async (header) => {
-              const found = callers[header ?? ''];
+            needs: makeNeeds(async ({ headers }) => {
+              const found = callers[headers.authorization ?? ''];
               if (!found) throw unauthorized();
               return found;
             }),

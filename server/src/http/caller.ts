@@ -10,6 +10,11 @@ export interface Caller {
   name: string;
   tenantId: string;
   scopes: ReadonlySet<string>;
+  /**
+   * The client (by its `client_id`) that calls in the name of this user, by a token that the user has let it have. Such a
+   * caller has no session, whether its token ends with one or not, and may do nothing that is the user's own business.
+   */
+  client?: string;
   /** Of a user's login; absent for clients. */
   sessionId?: string;
   /** When the user has authenticated last (seconds since 1970), and with one factor (`aal1`) or two (`aal2`). */
@@ -17,13 +22,17 @@ export interface Caller {
   level?: string;
 }
 
+/** What of a request says who is calling: the credential, and what its proof (RFC 9449) speaks of. */
+export type CredentialedRequest = Pick<FastifyRequest, 'method' | 'url' | 'headers'>;
+
 /**
- * Turns an Authorization header into its caller.
- * @throws unauthorized
+ * Turns the Authorization header of a request into its caller.
+ * @throws unauthorized, invalidDpopProof
  */
-export type Authenticate = (authorization: string | undefined) => Promise<Caller>;
+export type Authenticate = (request: CredentialedRequest) => Promise<Caller>;
 
 export const unauthorized = defineError('auth.unauthorized', 401, 'A valid credential is needed');
+export const invalidDpopProof = defineError('auth.invalid_dpop_proof', 401, 'The DPoP proof is missing or not valid');
 export const forbidden = defineError('auth.insufficient_scope', 403, 'The credential lacks a scope');
 
 declare module 'fastify' {
@@ -32,15 +41,37 @@ declare module 'fastify' {
   }
 }
 
-/** A hook that lets only callers with a scope pass. It runs before the body is read. */
-export type Needs = (scope?: string) => onRequestAsyncHookHandler;
+/**
+ * A hook that lets only callers with a scope pass. It runs before the body is read. What needs no scope, or `basic`, is the
+ * caller's own account, so programs that users have given a token to pass there only where the route lets them.
+ */
+export type Needs = (scope?: string, options?: { letsDelegated?: boolean }) => onRequestAsyncHookHandler;
 
 export function makeNeeds(authenticate: Authenticate): Needs {
-  return (scope) => async (request) => {
-    const caller = await authenticate(request.headers.authorization);
-    if (scope !== undefined) requireScope(caller, scope);
-    request.caller = caller;
-  };
+  return (scope, { letsDelegated = scope !== undefined && scope !== 'basic' } = {}) =>
+    async (request) => {
+      const caller = await authenticate(request);
+      if (!letsDelegated) refuseDelegated(caller);
+      if (scope !== undefined) requireScope(caller, scope);
+      request.caller = caller;
+    };
+}
+
+/**
+ * For what a user does as themselves: whoever holds a token of theirs as another program is not them.
+ * @throws forbidden
+ */
+export function refuseDelegated({ client }: Caller): void {
+  if (client === undefined) return;
+  throw forbidden({
+    detail: 'A token given to another program cannot do this; it takes a session of the user.',
+    headers: { 'WWW-Authenticate': 'Bearer error="insufficient_scope"' },
+  });
+}
+
+/** Whether a caller is that user themselves. */
+export function isOneself({ id, client }: Caller, userId: string | undefined): boolean {
+  return id === userId && client === undefined;
 }
 
 /** `admin` holds every right; `mail:admin` those over mail. */

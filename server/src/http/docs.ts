@@ -37,7 +37,13 @@ export async function documentApi(
       ].map((name) => ({ name })),
       components: {
         securitySchemes: {
-          bearer: { type: 'http', scheme: 'bearer', description: "A user's or a client's access token, or an API key" },
+          bearer: {
+            type: 'http',
+            scheme: 'bearer',
+            description:
+              "A user's or a client's access token, or an API key. A token that is bound to a key is sent as " +
+              '`Authorization: DPoP` with the header `DPoP` (RFC 9449).',
+          },
           basic: {
             type: 'http',
             scheme: 'basic',

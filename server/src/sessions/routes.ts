@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { GivenPassword, Token } from '../crypto/schemas.ts';
 import type { Transaction } from '../database/database.ts';
-import { type Caller, callerOf, type Needs } from '../http/caller.ts';
+import { type Caller, callerOf, type Needs, refuseDelegated } from '../http/caller.ts';
 import { invalidRequest } from '../http/problem.ts';
 import type { Routes } from '../http/server.ts';
 import { noBodyIsEmpty } from '../http/validate.ts';
@@ -166,6 +166,7 @@ function listRoutes(world: SessionWorld): Routes {
 
 function userCaller(request: FastifyRequest): Caller {
   const caller = callerOf(request);
+  refuseDelegated(caller);
   if (caller.kind !== 'user') throw usersOnly({ detail: 'A client has no sessions; its tokens end by themselves.' });
   return caller;
 }

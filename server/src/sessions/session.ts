@@ -95,8 +95,11 @@ export function readRefreshToken(secrets: Secrets, token: string): { sessionId: 
   return named && { sessionId: named.id, counter: named.counter };
 }
 
-/** What a token can be revoked by: itself, its session, whoever it speaks for, or what its scopes were made from. */
+/** What a token can be revoked by: itself, its session or grant, whoever it speaks for, or what its scopes were made from. */
 export function revocationSubjects(claims: AccessTokenClaims): string[] {
-  const { jti, sub, sid, rev = [] } = claims;
-  return [jti, sub, ...(sid === undefined ? [] : [sid]), ...rev];
+  const { jti, sub, sid, grant_id, rev = [] } = claims;
+  const subjects = [jti, sub, ...rev];
+  if (sid !== undefined) subjects.push(sid);
+  if (grant_id !== undefined) subjects.push(grant_id);
+  return subjects;
 }

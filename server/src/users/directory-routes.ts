@@ -1,7 +1,7 @@
 /** `/users`: reading and deleting, by a credential with the scope or by the users themselves. */
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import { basicCredential, type Caller, hasScope, requireScope } from '../http/caller.ts';
+import { basicCredential, type Caller, hasScope, isOneself, requireScope } from '../http/caller.ts';
 import { invalidRequest } from '../http/problem.ts';
 import type { Routes } from '../http/server.ts';
 import { namedTenant } from '../tenants/tenants.ts';
@@ -102,7 +102,7 @@ export function directoryRoutes(world: UserWorld): Routes {
       async (request, reply) => {
         const id = request.params.uuid.toLowerCase();
         const caller = await identify(world, request, undefined);
-        if (id !== caller.id) requireScope(caller, 'users:write');
+        if (!isOneself(caller, id)) requireScope(caller, 'users:write');
         await deleteAs(world, caller, await findNamedUser(world.db, caller.tenantId, id));
         return reply.code(204).send(null);
       },
@@ -112,14 +112,14 @@ export function directoryRoutes(world: UserWorld): Routes {
 
 /** Who may write users is not thereby above those who hold every right. */
 async function deleteAs(world: UserWorld, caller: Caller, user: User): Promise<void> {
-  if (user.id !== caller.id && isAdministrator(user)) requireScope(caller, 'admin');
+  if (!isOneself(caller, user.id) && isAdministrator(user)) requireScope(caller, 'admin');
   await deleteUser(world, user, caller.name);
 }
 
 /** Whoever calls: by Bearer, or by Basic with their own e-mail address (or username) and password. */
 async function identify(world: UserWorld, request: FastifyRequest, server: string | undefined): Promise<Caller> {
   const basic = basicCredential(request.headers.authorization);
-  if (!basic) return world.authenticate(request.headers.authorization);
+  if (!basic) return world.authenticate(request);
   const slug = namedTenant(request.headers['postern-tenant'], server);
   const tenant = slug === undefined ? await world.resolveTenant(undefined) : await world.findTenant(slug);
   const name = toLoginName(basic.user);
@@ -145,7 +145,7 @@ async function slugWithin(world: UserWorld, caller: Caller, server: string | und
 async function oneUser(world: UserWorld, caller: Caller, email: string, scope: string): Promise<User> {
   const { emailNormalized } = readEmail(email);
   const user = await findUserByEmail(world.db, caller.tenantId, emailNormalized);
-  if (user?.id !== caller.id && !hasScope(caller, scope)) requireScope(caller, scope);
+  if (!isOneself(caller, user?.id) && !hasScope(caller, scope)) requireScope(caller, scope);
   if (!user) throw userNotFound();
   return user;
 }

@@ -1,7 +1,7 @@
 /** `/auth/email`: asking for another address, and confirming it by the codes or links of two letters. */
 import { Type } from 'typebox';
 import { GivenPassword } from '../crypto/schemas.ts';
-import { callerOf, requireScope } from '../http/caller.ts';
+import { type CredentialedRequest, callerOf, requireScope } from '../http/caller.ts';
 import { wantsPage } from '../http/link-pages.ts';
 import { invalidRequest } from '../http/problem.ts';
 import type { Routes } from '../http/server.ts';
@@ -91,21 +91,18 @@ export function emailChangeRoutes(world: UserWorld): Routes {
   };
 }
 
-interface ConfirmRequest {
-  headers: { authorization?: string | undefined };
+interface ConfirmRequest extends CredentialedRequest {
   ip: string;
   body: Type.Static<typeof ConfirmBody>;
 }
 
-async function confirm(
-  world: UserWorld,
-  { headers: { authorization }, ip, body: { code, token } }: ConfirmRequest,
-): Promise<boolean> {
+async function confirm(world: UserWorld, request: ConfirmRequest): Promise<boolean> {
+  const { code, token } = request.body;
   if (token !== undefined && code === undefined) return confirmByLink(world, token);
   if (code === undefined || token !== undefined) {
     throw invalidRequest({ detail: 'Send either code, with your session, or token.' });
   }
-  const caller = userCaller(await world.authenticate(authorization));
+  const caller = userCaller(await world.authenticate(request));
   requireScope(caller, 'basic');
-  return confirmByCode(world, caller, { code, ip });
+  return confirmByCode(world, caller, { code, ip: request.ip });
 }

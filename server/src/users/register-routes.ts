@@ -87,12 +87,11 @@ export function registerRoutes(world: UserWorld): Routes {
       async (request, reply) => {
         const { server, ...registration } = request.body;
         const named = namedTenant(request.headers['postern-tenant'], server);
-        const { authorization } = request.headers;
-        if (authorization === undefined) {
+        if (request.headers.authorization === undefined) {
           const tenant = await world.resolveTenant(named);
           return registerByMode(world, request, reply, { tenant, registration, logIn: false });
         }
-        const caller = await world.authenticate(authorization);
+        const caller = await world.authenticate(request);
         requireScope(caller, 'users:write');
         const tenant = await tenantOfCaller(world, caller, named);
         return registerOpenly(world, request, reply, { tenant, registration, logIn: false, actor: caller.name });

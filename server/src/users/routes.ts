@@ -18,7 +18,7 @@ import { registerRoutes } from './register-routes.ts';
 import { userRoleRoutes } from './role-routes.ts';
 import { UserAnswer } from './schemas.ts';
 import type { PasswordWorld } from './try-password.ts';
-import { type Origin, type User, userCaller } from './user.ts';
+import { type Origin, type User, userOf } from './user.ts';
 import type { LetterWorld } from './verify-email.ts';
 import { verifyRoutes } from './verify-routes.ts';
 import type { ForgetUser, WhoAmI } from './who-am-i.ts';
@@ -56,10 +56,10 @@ function accountRoutes(world: UserWorld): Routes {
     app.get(
       '/auth/me',
       {
-        onRequest: world.needs('basic'),
+        onRequest: world.needs('basic', { letsDelegated: true }),
         schema: { tags: ['Users'], summary: 'Who am I', security: [{ bearer: [] }], response: { 200: UserAnswer } },
       },
-      async (request) => world.whoAmI(userCaller(callerOf(request))),
+      async (request) => world.whoAmI(userOf(callerOf(request))),
     );
   };
 }

@@ -4,7 +4,7 @@
  * proof itself to `challenges/`. This file holds the shapes its operations share.
  */
 import { normalizeEmail, parseAddress } from '../emails/address.ts';
-import type { Caller } from '../http/caller.ts';
+import { type Caller, refuseDelegated } from '../http/caller.ts';
 import { invalidRequest } from '../http/problem.ts';
 import type { Rights } from '../roles/rights.ts';
 import { usersOnly } from './errors.ts';
@@ -114,10 +114,19 @@ export function readProfileImageUrl(text: string): string {
 }
 
 /**
- * A caller that is a person.
- * @throws usersOnly
+ * A caller that is a person, and no program that has a token of theirs.
+ * @throws usersOnly, forbidden
  */
 export function userCaller(caller: Caller): Caller {
+  refuseDelegated(caller);
+  return userOf(caller);
+}
+
+/**
+ * A caller that is a person, or a program in a person's name.
+ * @throws usersOnly
+ */
+export function userOf(caller: Caller): Caller {
   if (caller.kind !== 'user') throw usersOnly({ detail: 'A client has no account; log a user in.' });
   return caller;
 }

@@ -54,7 +54,7 @@ describe('attachments', () => {
         emailRoutes({
           db,
           secrets,
-          needs: makeNeeds(async (header = 'client:app') => ({
+          needs: makeNeeds(async ({ headers: { authorization: header = 'client:app' } }) => ({
             kind: 'client',
             id: randomUUID(),
             name: header,
