@@ -1,44 +1,58 @@
 import type { TokenSigner } from '../crypto/access-tokens.ts';
+import { openIdScopes } from '../crypto/claims.ts';
+import { InvalidProof, type ProveKey, type ProvenRequest } from '../crypto/dpop.ts';
 import type { TenantDirectory } from '../tenants/tenants.ts';
 import { type Client, parseScope, supportedGrants } from './client.ts';
 import { OAuthError } from './errors.ts';
 
 export interface GrantedToken {
-  token_type: 'Bearer';
+  token_type: 'Bearer' | 'DPoP';
   expires_in: number;
   access_token: string;
   scope: string;
 }
 
+export interface GrantWorld {
+  signer: TokenSigner;
+  proveKey: ProveKey;
+  publicUrl: string;
+  tenantSlug: TenantDirectory['tenantSlug'];
+  accessTokenSeconds: number;
+}
+
 /**
  * The client credentials grant (RFC 6749 §4.4): a token for the client itself. There is no refresh token: it can ask again.
+ * @param resource as it was sent
+ * @param request is asked for a proof, to whose key the token is then bound
  * @throws OAuthError
  */
 export async function grantClientCredentials(
-  {
-    signer,
-    tenantSlug,
-    accessTokenSeconds,
-  }: {
-    signer: TokenSigner;
-    tenantSlug: TenantDirectory['tenantSlug'];
-    accessTokenSeconds: number;
-  },
+  world: GrantWorld,
   client: Client,
-  requestedScope: string | undefined,
+  { scope: requestedScope, resource }: { scope?: string | undefined; resource: unknown },
+  request: ProvenRequest,
 ): Promise<GrantedToken> {
+  const { signer, tenantSlug, accessTokenSeconds } = world;
   if (client.isPublic || !client.grants.includes('client_credentials')) {
     throw new OAuthError('unauthorized_client', 'This client may not use the grant client_credentials.');
   }
   const scope = grantedScope(client, requestedScope);
-  const access_token = await signer.sign({
+  const token = {
     sub: client.id,
     clientId: client.clientId,
     scope,
     tenant: await tenantSlug(client.tenantId),
     lifetimeSeconds: accessTokenSeconds,
-  });
-  return { token_type: 'Bearer', expires_in: accessTokenSeconds, access_token, scope };
+    audience: audienceOf(world, client, resource),
+    // Asked last: a proof is good for one request, and need not be made again for one that was refused for something else.
+    thumbprint: isBound(client, request) ? await keyOf(world, request) : undefined,
+  };
+  return {
+    token_type: token.thumbprint === undefined ? 'Bearer' : 'DPoP',
+    expires_in: accessTokenSeconds,
+    access_token: await signer.sign(token),
+    scope,
+  };
 }
 
 /** Whether a user stands behind it: those are answered by `provider/`. */
@@ -54,12 +68,41 @@ export function checkGrantType(grantType: string | undefined): void {
   }
 }
 
-function grantedScope(client: Client, requested: string | undefined): string {
-  if (requested === undefined) return client.scopes.join(' ');
-  const scopes = parseScope(requested);
-  const refused = scopes?.find((scope) => !client.scopes.includes(scope));
-  if (!scopes || scopes.length === 0 || refused !== undefined) {
-    throw new OAuthError('invalid_scope', `This client has the scopes: ${client.scopes.join(' ')}.`);
+/**
+ * For whom the token is (RFC 8707): Postern itself where nothing else is asked for. One at a time: what holds for several
+ * would let each of them use it with the others.
+ */
+function audienceOf({ publicUrl }: GrantWorld, { metadata }: Client, resource: unknown): string {
+  if (resource === undefined || resource === '' || resource === publicUrl) return publicUrl;
+  if (Array.isArray(resource)) throw new OAuthError('invalid_target', 'Ask for one resource at a time.');
+  if (typeof resource !== 'string' || !URL.canParse(resource) || resource.includes('#')) {
+    throw new OAuthError('invalid_target', 'resource must be an absolute URI without a fragment.');
+  }
+  if (!metadata.resources?.includes(resource)) {
+    throw new OAuthError('invalid_target', 'This client gets no tokens for this resource.');
+  }
+  return resource;
+}
+
+/** Who has said that all its tokens are bound gets no other by leaving the proof out (RFC 9449 §5.2). */
+function isBound({ metadata }: Client, { headers }: ProvenRequest): boolean {
+  return headers.dpop !== undefined || metadata.dpop_bound_access_tokens === true;
+}
+
+async function keyOf({ proveKey }: GrantWorld, request: ProvenRequest): Promise<string> {
+  return proveKey(request).catch((error: unknown) => {
+    throw error instanceof InvalidProof ? new OAuthError('invalid_dpop_proof', error.message) : error;
+  });
+}
+
+const isOpenIdScope = (scope: string) => openIdScopes.has(scope);
+
+/** What OpenID Connect says of users says nothing of a client, whatever it may ask for in a user's name. */
+function grantedScope({ scopes: known }: Client, requested: string | undefined): string {
+  const own = known.some(isOpenIdScope) ? known.filter((scope) => !isOpenIdScope(scope)) : known;
+  const scopes = requested === undefined ? own : parseScope(requested);
+  if (!scopes || scopes.length === 0 || (scopes !== own && !scopes.every((scope) => own.includes(scope)))) {
+    throw new OAuthError('invalid_scope', `In its own name this client has the scopes: ${own.join(' ')}.`);
   }
   return scopes.join(' ');
 }

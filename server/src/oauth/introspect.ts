@@ -16,15 +16,26 @@ export interface TokenReader {
   verifier: TokenVerifier;
   revocations: Revocations;
   tenantSlug: TenantDirectory['tenantSlug'];
+  /** What there is to say of a live token that is none of these, such as a refresh token of a grant; undefined for any other. */
+  introspectOther?: (token: string, client: Client) => Promise<Record<string, unknown> | undefined>;
+  /**
+   * Ends such a token; does nothing to one that is none.
+   * @throws OAuthError when it is another client's
+   */
+  revokeOther?: (token: string, client: Client) => Promise<void>;
 }
 
-/** What is known of a live token of the client's tenant; of any other token only that it is not active. */
+/**
+ * What is known of a live token of the client's tenant, whomever it is for: resource servers ask about those that they are
+ * sent. Of any other token only that it is not active.
+ */
 export async function introspect(world: TokenReader, client: Client, token: string): Promise<Record<string, unknown>> {
   const claims = await liveClaims(world, client, token);
-  if (claims) return { active: true, token_type: 'Bearer', ...claims };
+  if (claims) return { active: true, token_type: claims.cnf ? 'DPoP' : 'Bearer', ...claims };
   const named = readRefreshToken(world.secrets, token);
   const session = named && (await refreshableSession(world.db, named));
-  if (!named || session?.tenantId !== client.tenantId) return { active: false };
+  if (!named) return (await world.introspectOther?.(token, client)) ?? { active: false };
+  if (session?.tenantId !== client.tenantId) return { active: false };
   return {
     active: true,
     token_type: 'refresh_token',
@@ -52,7 +63,8 @@ export async function revokeToken(world: TokenReader, client: Client, token: str
   }
   const named = readRefreshToken(world.secrets, token);
   const session = named && (await refreshableSession(world.db, named));
-  if (!named || session?.tenantId !== client.tenantId) return;
+  if (!named) return world.revokeOther?.(token, client);
+  if (session?.tenantId !== client.tenantId) return;
   const announce = await world.db.begin(async (tx) => {
     await endSession(tx, session.userId, named.sessionId);
     return world.revocations.revoke(tx, [named.sessionId]);
@@ -65,7 +77,7 @@ async function liveClaims(
   client: Client,
   token: string,
 ): Promise<AccessTokenClaims | undefined> {
-  const claims = await verifier.verify(token);
+  const claims = await verifier.verifyForAnybody(token);
   if (!claims || claims.tenant !== (await tenantSlug(client.tenantId))) return undefined;
   return (await revocations.isRevoked(revocationSubjects(claims))) ? undefined : claims;
 }

@@ -1,26 +1,28 @@
 import { Type } from 'typebox';
-import type { TokenSigner } from '../crypto/access-tokens.ts';
 import type { SigningKeys } from '../crypto/signing-keys.ts';
 import type { App, Routes } from '../http/server.ts';
 import { makeAuthenticateClient, parameters, refuseSecretInUrl } from './authenticate-client.ts';
 import { clientRoutes } from './client-routes.ts';
 import { type ConsentWorld, consentRoutes } from './consent-routes.ts';
 import { OAuthError, sendOAuthError } from './errors.ts';
-import { checkGrantType, grantClientCredentials, isUsersGrant } from './grant-token.ts';
+import { checkGrantType, type GrantWorld, grantClientCredentials, isUsersGrant } from './grant-token.ts';
 import { introspect, revokeToken, type TokenReader } from './introspect.ts';
 import { paths } from './provider/paths.ts';
 import { type ProviderRoutesWorld, providerRoutes, type ServeProvider } from './provider/routes.ts';
 import { type RegisterWorld, registerRoutes } from './register-routes.ts';
 
-export interface OAuthWorld extends TokenReader, ConsentWorld, RegisterWorld, Pick<ProviderRoutesWorld, 'limits'> {
+export interface OAuthWorld
+  extends TokenReader,
+    GrantWorld,
+    ConsentWorld,
+    RegisterWorld,
+    Pick<ProviderRoutesWorld, 'limits'> {
   db: TokenReader['db'];
   secrets: TokenReader['secrets'];
   needs: ConsentWorld['needs'];
   revoke: RegisterWorld['revoke'];
-  signer: TokenSigner;
-  keys: SigningKeys;
   publicUrl: string;
-  accessTokenSeconds: number;
+  keys: SigningKeys;
   serveProvider: ServeProvider;
 }
 
@@ -59,16 +61,18 @@ function tokenRoutes(world: OAuthWorld): Routes {
           schema: {
             tags: ['OAuth'],
             summary: 'A token for a client: grant client_credentials',
+            description: 'With the header DPoP the token is bound to the key of that proof (RFC 9449).',
             security,
             consumes,
             body: Type.Object({
               grant_type: Type.Literal('client_credentials'),
               ...ClientCredential,
               scope: Type.Optional(Type.String({ description: 'Separated by spaces; else all the client has' })),
+              resource: Type.Optional(Type.String({ description: 'For whom the token is; else Postern (RFC 8707)' })),
             }),
             response: {
               200: Type.Object({
-                token_type: Type.Literal('Bearer'),
+                token_type: Type.String({ enum: ['Bearer', 'DPoP'] }),
                 expires_in: Type.Integer(),
                 access_token: Type.String(),
                 scope: Type.String(),
@@ -84,7 +88,7 @@ function tokenRoutes(world: OAuthWorld): Routes {
           const client = await authenticateClient(request);
           checkGrantType(grant_type);
           reply.headers(noStore);
-          return grantClientCredentials(world, client, scope);
+          return grantClientCredentials(world, client, { scope, resource: resourceOf(request.body) }, request);
         },
       );
     }
@@ -126,6 +130,12 @@ function tokenRoutes(world: OAuthWorld): Routes {
       },
     );
   };
+}
+
+/** As it was sent: that one stands twice is a fault of its own kind (RFC 8707 §2). */
+function resourceOf(body: unknown): unknown {
+  const isObject = typeof body === 'object' && body !== null && Object.hasOwn(body, 'resource');
+  return isObject ? (body as { resource: unknown }).resource : undefined;
 }
 
 function tokenOf(body: unknown): string {
