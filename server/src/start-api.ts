@@ -88,6 +88,7 @@ import { userRoutes } from './users/routes.ts';
 import { makeForgetUser, makeWhoAmI } from './users/who-am-i.ts';
 import { version } from './version.ts';
 import { webhookBacklog } from './webhooks/lane-store.ts';
+import { makeReadDocument } from './webhooks/read-document.ts';
 import { webhookRoutes } from './webhooks/routes.ts';
 import { makeTargetPolicy } from './webhooks/target.ts';
 
@@ -309,6 +310,14 @@ async function bootstrap(
     const made = await bootstrapAdmin(world, { tenantId, email, password });
     if (made) world.log.info('made the first administrator');
   }
+}
+
+/**
+ * Where clients' keys may be read from (`jwks_uri`): from public hosts over TLS, since who is let in by them hangs on it.
+ * What the operator has opened to webhooks is not open to clients: others may register those.
+ */
+function keySetPolicy({ environment }: Config) {
+  return { ...makeTargetPolicy({ environment, webhookPrivateNetworks: [] }), allowsHttp: false };
 }
 
 function readinessChecks(db: Database, queueFault: (() => string | undefined) | undefined, redis: Shared['redis']) {

@@ -4,6 +4,8 @@ import type { Secrets } from '../crypto/secrets.ts';
 import { PosternError } from '../errors.ts';
 import { basicCredential } from '../http/caller.ts';
 import { type Client, hasSecret } from './client.ts';
+import { type AssertionWorld, assertionType, checkAssertion, signsAssertions, subjectOf } from './client-assertion.ts';
+import { makeFindClientKeys, type ReadDocument } from './client-keys.ts';
 import { secretText } from './client-secret.ts';
 import { OAuthError } from './errors.ts';
 import type { FindClient } from './find-client.ts';
@@ -12,24 +14,32 @@ import type { StoredClient } from './store.ts';
 export type AuthenticateClient = (request: FastifyRequest) => Promise<Client>;
 
 /**
- * Tells which client is calling, by HTTP Basic or by the body; the body alone with `client_id` for public clients.
- * The client it returns has proven its secret, or has none.
+ * Tells which client is calling, by HTTP Basic, by the body, or by an assertion in it; the body alone with `client_id` for
+ * public clients. The client it returns has proven its secret or its key, or has none.
  */
-export function makeAuthenticateClient({
-  secrets,
-  findClient,
-}: {
-  secrets: Secrets;
-  findClient: FindClient;
-}): AuthenticateClient {
+export function makeAuthenticateClient(
+  world: Omit<AssertionWorld, 'findClientKeys'> & {
+    secrets: Secrets;
+    findClient: FindClient;
+    readDocument: ReadDocument;
+  },
+): AuthenticateClient {
+  const { secrets, findClient } = world;
+  const assertionWorld = { ...world, findClientKeys: makeFindClientKeys(world) };
   return async (request) => {
-    const { clientId, secret } = readCredential(request);
+    const { clientId, secret, assertion } = readCredential(request);
     const client = await findClient(clientId);
-    if (!client || !provesSecret(secrets, client, secret)) {
-      throw new OAuthError('invalid_client', 'There is no client with this id and secret.');
-    }
+    // Who has a key gets in by no secret, and who has a secret by no key: whichever is weaker would be the one that counts.
+    if (!client || signsAssertions(client) !== (assertion !== undefined)) throw noSuchClient();
+    if (assertion !== undefined) {
+      await checkAssertion(assertionWorld, client, { assertion, path: request.routeOptions.url ?? '' });
+    } else if (!provesSecret(secrets, client, secret)) throw noSuchClient();
     return client;
   };
+}
+
+function noSuchClient(): OAuthError {
+  return new OAuthError('invalid_client', 'There is no client with this id that authenticates like this.');
 }
 
 /** Whether a client sent what it has to: its secret, or the one before for as long as that is good; none if it is public. */
@@ -48,9 +58,20 @@ export function refuseSecretInUrl({ query }: FastifyRequest): void {
   }
 }
 
-function readCredential(request: FastifyRequest): { clientId: string; secret: string | undefined } {
+interface Credential {
+  clientId: string;
+  secret?: string | undefined;
+  assertion?: string;
+}
+
+/** One way of authenticating, and no more (RFC 6749 §2.3). */
+function readCredential(request: FastifyRequest): Credential {
   refuseSecretInUrl(request);
-  const { client_id: clientId, client_secret: secret } = parameters(request.body, ['client_id', 'client_secret']);
+  const given = parameters(request.body, credentialNames);
+  const { client_id: clientId, client_secret: secret } = given;
+  if (given.client_assertion !== undefined || given.client_assertion_type !== undefined) {
+    return readAssertion(request, given);
+  }
   const basic = basicOf(request.headers.authorization);
   if (!basic) {
     if (clientId === undefined) throw new OAuthError('invalid_client', 'Send client_id and client_secret.');
@@ -61,6 +82,27 @@ function readCredential(request: FastifyRequest): { clientId: string; secret: st
     throw new OAuthError('invalid_request', 'Header and body name different clients.');
   }
   return basic;
+}
+
+const credentialNames = ['client_id', 'client_secret', 'client_assertion', 'client_assertion_type'] as const;
+
+function readAssertion(
+  { headers: { authorization } }: FastifyRequest,
+  given: { [K in (typeof credentialNames)[number]]?: string },
+): Credential {
+  const { client_id, client_secret, client_assertion: assertion, client_assertion_type: type } = given;
+  if (authorization !== undefined || client_secret !== undefined) {
+    throw new OAuthError('invalid_request', 'Authenticate by a secret or by an assertion, not by both.');
+  }
+  if (assertion === undefined || type === undefined) {
+    throw new OAuthError('invalid_request', 'Send client_assertion and client_assertion_type.');
+  }
+  if (type !== assertionType) throw new OAuthError('invalid_client', `client_assertion_type must be ${assertionType}.`);
+  const clientId = subjectOf(assertion);
+  if (client_id !== undefined && client_id !== clientId) {
+    throw new OAuthError('invalid_client', 'client_id and client_assertion name different clients.');
+  }
+  return { clientId, assertion };
 }
 
 /** RFC 6749 §2.3.1: id and secret are form-encoded before they are joined by a colon. */

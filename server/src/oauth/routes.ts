@@ -2,6 +2,8 @@ import { Type } from 'typebox';
 import type { SigningKeys } from '../crypto/signing-keys.ts';
 import type { App, Routes } from '../http/server.ts';
 import { makeAuthenticateClient, parameters, refuseSecretInUrl } from './authenticate-client.ts';
+import { assertionType } from './client-assertion.ts';
+import type { ReadDocument } from './client-keys.ts';
 import { clientRoutes } from './client-routes.ts';
 import { type ConsentWorld, consentRoutes } from './consent-routes.ts';
 import { OAuthError, sendOAuthError } from './errors.ts';
@@ -24,11 +26,14 @@ export interface OAuthWorld
   publicUrl: string;
   keys: SigningKeys;
   serveProvider: ServeProvider;
+  readDocument: ReadDocument;
 }
 
 const ClientCredential = {
   client_id: Type.Optional(Type.String()),
   client_secret: Type.Optional(Type.String({ description: 'Or HTTP Basic with id and secret' })),
+  client_assertion_type: Type.Optional(Type.Literal(assertionType)),
+  client_assertion: Type.Optional(Type.String({ description: 'In the place of a secret: a signed JWT (RFC 7523)' })),
 };
 const noStore = { 'Cache-Control': 'no-store', Pragma: 'no-cache' };
 const security = [{ basic: [] }, {}];

@@ -81,7 +81,8 @@ export function makeSender({
   };
 }
 
-function allowedLookup(policy: TargetPolicy, resolve: Resolve, isEncrypted: boolean): LookupFunction {
+/** What gives a socket its addresses: those of the name that may be called, and none where there is none. */
+export function allowedLookup(policy: TargetPolicy, resolve: Resolve, isEncrypted: boolean): LookupFunction {
   return (host, { all }, callback) => {
     resolve(host).then(
       (addresses) => {
