@@ -204,6 +204,7 @@ async function buildWorld(parts: ApiParts, { limitStore, cache, redis }: Shared)
   const tokenWorld = { ...config, secrets, signer };
   const forgetUser = makeForgetUser(cache);
   const findClient = makeFindClient(db);
+  const readDocument = makeReadDocument({ policy: keySetPolicy(config), version });
   const providerFor = makeProviderFor({
     ...config,
     ...tenants,
@@ -215,13 +216,13 @@ async function buildWorld(parts: ApiParts, { limitStore, cache, redis }: Shared)
     verifier,
     revocations,
     revoke: revocations.revoke,
-    useOnce: async () => true,
-    fetchOutside: globalThis.fetch,
+    readDocument,
     oauthPages,
   });
   return {
     ...config,
     findClient,
+    readDocument,
     providerFor,
     serveProvider: makeServe({ keys, publicUrl, providerFor }),
     ...tenants,

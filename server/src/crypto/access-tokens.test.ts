@@ -168,6 +168,24 @@ describe('access tokens', () => {
       assert.equal(await verifier.verify(forge({}, { ...good(), aud: [publicUrl, 'x'] })), undefined);
     });
 
+    it('S26 for our own API where they are for others, and known to be ours all the same', async () => {
+      const theirs = await signer.sign({ ...subject, audience: 'https://api.example.com', lifetimeSeconds: 60 });
+      for (let i = 0; i < 2; i++) {
+        assert.equal(await verifier.verify(theirs), undefined);
+        assert.equal((await verifier.verifyForAnybody(theirs))?.aud, 'https://api.example.com');
+      }
+      for (const claims of [{ aud: [publicUrl, 'x'] }, { aud: undefined }, { iss: 'https://evil.example' }]) {
+        assert.equal(await verifier.verifyForAnybody(forge({}, { ...good(), ...claims })), undefined);
+      }
+    });
+
+    it('bound in a way that is not known here, or to what is no grant', async () => {
+      assert.ok(await verifier.verify(forge({}, { ...good(), cnf: { jkt: 'x' }, grant_id: 'g' })));
+      for (const claims of [{ cnf: { 'x5t#S256': 'x' } }, { cnf: null }, { cnf: 'x' }, { cnf: {} }, { grant_id: 7 }]) {
+        assert.equal(await verifier.verify(forge({}, { ...good(), ...claims })), undefined, JSON.stringify(claims));
+      }
+    });
+
     it('S27 with no end, an odd end, a past end or a start far ahead', async () => {
       const { exp: _, ...endless } = good();
       assert.equal(await verifier.verify(forge({}, endless)), undefined);

@@ -27,10 +27,6 @@ export interface AccessTokenClaims {
   roles?: string[];
   /** What the scopes of a user's token were made from: see `roles/rights.ts`. */
   rev?: string[];
-  /** The user's grant to the client; of tokens that clients hold in a user's name. */
-  grant_id?: string;
-  /** The key that it is bound to (RFC 9449 §6). */
-  cnf?: { jkt: string };
   /** Single claims that were asked for (OpenID Connect Core §5.5). */
   claims?: { userinfo: Record<string, unknown> };
 }
@@ -39,4 +35,4 @@ export interface AccessTokenClaims {
 export const firstPartyClientId = 'postern';
 
 /** Scopes by which OpenID Connect names what a program may know of a user: no rights, and nothing in a client's own token. */
-export const openIdScopes: ReadonlySet<string> = new Set(['openid', 'profile', 'phone', 'address', 'offline_access']);
+export const identityScopes: ReadonlySet<string> = new Set(['openid', 'profile', 'phone', 'address', 'offline_access']);

@@ -4,10 +4,13 @@ import type { Client } from './client.ts';
 import { makeFindClientKeys, type ReadDocument } from './client-keys.ts';
 
 const uri = 'https://client.example/keys';
-const clientOf = (metadata: Client['metadata']): Client => ({
+const clientOf = (metadata: Partial<Client['metadata']>): Client => ({
   ...{ id: 'i', clientId: 'c', tenantId: 't', isPublic: false, scopes: [], grants: [], redirectUris: [] },
-  createdAt: new Date(),
-  metadata,
+  ...{ createdAt: new Date(), formerSecretUntil: null },
+  metadata: {
+    ...{ token_endpoint_auth_method: 'private_key_jwt', application_type: 'web', resources: [], skip_consent: false },
+    ...metadata,
+  },
 });
 const setOf = (...kids: string[]) => ({ keys: kids.map((kid) => ({ kty: 'EC', kid })) });
 

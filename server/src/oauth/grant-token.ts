@@ -1,5 +1,5 @@
 import type { TokenSigner } from '../crypto/access-tokens.ts';
-import { openIdScopes } from '../crypto/claims.ts';
+import { identityScopes } from '../crypto/claims.ts';
 import { InvalidProof, type ProveKey, type ProvenRequest } from '../crypto/dpop.ts';
 import type { TenantDirectory } from '../tenants/tenants.ts';
 import { type Client, parseScope, supportedGrants } from './client.ts';
@@ -12,7 +12,7 @@ export interface GrantedToken {
   scope: string;
 }
 
-export interface GrantWorld {
+export interface ClientGrantWorld {
   signer: TokenSigner;
   proveKey: ProveKey;
   publicUrl: string;
@@ -27,7 +27,7 @@ export interface GrantWorld {
  * @throws OAuthError
  */
 export async function grantClientCredentials(
-  world: GrantWorld,
+  world: ClientGrantWorld,
   client: Client,
   { scope: requestedScope, resource }: { scope?: string | undefined; resource: unknown },
   request: ProvenRequest,
@@ -72,7 +72,7 @@ export function checkGrantType(grantType: string | undefined): void {
  * For whom the token is (RFC 8707): Postern itself where nothing else is asked for. One at a time: what holds for several
  * would let each of them use it with the others.
  */
-function audienceOf({ publicUrl }: GrantWorld, { metadata }: Client, resource: unknown): string {
+function audienceOf({ publicUrl }: ClientGrantWorld, { metadata }: Client, resource: unknown): string {
   if (resource === undefined || resource === '' || resource === publicUrl) return publicUrl;
   if (Array.isArray(resource)) throw new OAuthError('invalid_target', 'Ask for one resource at a time.');
   if (typeof resource !== 'string' || !URL.canParse(resource) || resource.includes('#')) {
@@ -89,13 +89,13 @@ function isBound({ metadata }: Client, { headers }: ProvenRequest): boolean {
   return headers.dpop !== undefined || metadata.dpop_bound_access_tokens === true;
 }
 
-async function keyOf({ proveKey }: GrantWorld, request: ProvenRequest): Promise<string> {
+async function keyOf({ proveKey }: ClientGrantWorld, request: ProvenRequest): Promise<string> {
   return proveKey(request).catch((error: unknown) => {
     throw error instanceof InvalidProof ? new OAuthError('invalid_dpop_proof', error.message) : error;
   });
 }
 
-const isOpenIdScope = (scope: string) => openIdScopes.has(scope);
+const isOpenIdScope = (scope: string) => identityScopes.has(scope);
 
 /** What OpenID Connect says of users says nothing of a client, whatever it may ask for in a user's name. */
 function grantedScope({ scopes: known }: Client, requested: string | undefined): string {

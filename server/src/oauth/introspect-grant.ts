@@ -35,18 +35,15 @@ export async function introspectGrant(
 
 /**
  * Ends the grant of a refresh token, and with it every token that came of it.
- * @returns false where it is no token of a grant
  * @throws OAuthError when it is another client's
  */
-export async function revokeGrantToken(world: GrantReader, { clientId }: Client, token: string): Promise<boolean> {
-  if (!readGrantToken(world.secrets, token)) return false;
+export async function revokeGrantToken(world: GrantReader, { clientId }: Client, token: string): Promise<void> {
   const found = await grantOf(world, token);
-  if (!found) return true;
+  if (!found) return;
   if (found.grant.clientId !== clientId) {
     throw new OAuthError('invalid_request', 'The token was issued to another client.');
   }
   await revokeGrant(world, found.grant.id, 'revoked');
-  return true;
 }
 
 async function grantOf(world: GrantReader, token: string) {

@@ -1,28 +1,18 @@
 /** Telling another program about a token (RFC 7662), and ending one on its word (RFC 7009). */
 import type { TokenVerifier } from '../crypto/access-tokens.ts';
 import { type AccessTokenClaims, firstPartyClientId } from '../crypto/claims.ts';
-import type { Secrets } from '../crypto/secrets.ts';
-import type { Database } from '../database/database.ts';
 import type { Revocations } from '../sessions/revocations.ts';
 import { readRefreshToken, revocationSubjects } from '../sessions/session.ts';
 import { endSession, refreshableSession } from '../sessions/store.ts';
 import type { TenantDirectory } from '../tenants/tenants.ts';
 import type { Client } from './client.ts';
 import { OAuthError } from './errors.ts';
+import { type GrantReader, introspectGrant, revokeGrantToken } from './introspect-grant.ts';
 
-export interface TokenReader {
-  db: Database;
-  secrets: Secrets;
+export interface TokenReader extends GrantReader {
   verifier: TokenVerifier;
   revocations: Revocations;
   tenantSlug: TenantDirectory['tenantSlug'];
-  /** What there is to say of a live token that is none of these, such as a refresh token of a grant; undefined for any other. */
-  introspectOther?: (token: string, client: Client) => Promise<Record<string, unknown> | undefined>;
-  /**
-   * Ends such a token; does nothing to one that is none.
-   * @throws OAuthError when it is another client's
-   */
-  revokeOther?: (token: string, client: Client) => Promise<void>;
 }
 
 /**
@@ -34,7 +24,7 @@ export async function introspect(world: TokenReader, client: Client, token: stri
   if (claims) return { active: true, token_type: claims.cnf ? 'DPoP' : 'Bearer', ...claims };
   const named = readRefreshToken(world.secrets, token);
   const session = named && (await refreshableSession(world.db, named));
-  if (!named) return (await world.introspectOther?.(token, client)) ?? { active: false };
+  if (!named) return (await introspectGrant(world, client, token)) ?? { active: false };
   if (session?.tenantId !== client.tenantId) return { active: false };
   return {
     active: true,
@@ -63,7 +53,7 @@ export async function revokeToken(world: TokenReader, client: Client, token: str
   }
   const named = readRefreshToken(world.secrets, token);
   const session = named && (await refreshableSession(world.db, named));
-  if (!named) return world.revokeOther?.(token, client);
+  if (!named) return revokeGrantToken(world, client, token);
   if (session?.tenantId !== client.tenantId) return;
   const announce = await world.db.begin(async (tx) => {
     await endSession(tx, session.userId, named.sessionId);

@@ -7,7 +7,7 @@ import type { ReadDocument } from './client-keys.ts';
 import { clientRoutes } from './client-routes.ts';
 import { type ConsentWorld, consentRoutes } from './consent-routes.ts';
 import { OAuthError, sendOAuthError } from './errors.ts';
-import { checkGrantType, type GrantWorld, grantClientCredentials, isUsersGrant } from './grant-token.ts';
+import { type ClientGrantWorld, checkGrantType, grantClientCredentials, isUsersGrant } from './grant-token.ts';
 import { introspect, revokeToken, type TokenReader } from './introspect.ts';
 import { paths } from './provider/paths.ts';
 import { type ProviderRoutesWorld, providerRoutes, type ServeProvider } from './provider/routes.ts';
@@ -15,7 +15,7 @@ import { type RegisterWorld, registerRoutes } from './register-routes.ts';
 
 export interface OAuthWorld
   extends TokenReader,
-    GrantWorld,
+    ClientGrantWorld,
     ConsentWorld,
     RegisterWorld,
     Pick<ProviderRoutesWorld, 'limits'> {

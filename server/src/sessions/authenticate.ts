@@ -1,5 +1,5 @@
 import type { TokenVerifier } from '../crypto/access-tokens.ts';
-import { type AccessTokenClaims, firstPartyClientId, openIdScopes } from '../crypto/claims.ts';
+import { type AccessTokenClaims, firstPartyClientId, identityScopes } from '../crypto/claims.ts';
 import { dpopAlgorithms, InvalidProof, type ProveKey } from '../crypto/dpop.ts';
 import {
   type Authenticate,
@@ -88,7 +88,7 @@ function toCaller(claims: AccessTokenClaims, tenantId: string): Caller {
   const user = { kind: 'user', id, name: `user:${id}`, tenantId, scopes } as const;
   if (client !== firstPartyClientId || grant_id !== undefined) {
     // What the program may know. There `email` is the claim of OpenID Connect, never the right to send mail.
-    for (const scope of openIdScopes) scopes.delete(scope);
+    for (const scope of identityScopes) scopes.delete(scope);
     scopes.delete('email');
     return { ...user, client };
   }

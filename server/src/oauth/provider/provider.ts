@@ -17,6 +17,7 @@ import type { KeySet } from '../../crypto/signing-keys.ts';
 import { cookieName } from '../../http/cookies.ts';
 import { provesSecret } from '../authenticate-client.ts';
 import { acrValues, assertionAlgs, authMethods, idTokenAlgs, isOpenIdScope, noScope, openIdScopes } from '../client.ts';
+import type { ReadDocument } from '../client-keys.ts';
 import { grantToken, isOffline, readGrantToken } from '../grants.ts';
 import { type AccountWorld, claimsByScope, makeFindAccount, type UserAccount } from './account.ts';
 import { askedBy, existingGrant, isTrusted } from './existing-grant.ts';
@@ -35,7 +36,7 @@ export interface ProviderWorld extends StorageWorld, AccountWorld, SessionBridge
   sessionSeconds: number;
   oauthRegistration: 'off' | 'on';
   tenantSlug: (id: string) => Promise<string>;
-  fetchOutside: typeof globalThis.fetch;
+  readDocument: ReadDocument;
   oauthPages: ProviderPages;
   log: FastifyBaseLogger;
 }
@@ -144,7 +145,7 @@ function configuration(world: ProviderWorld, keys: KeySet): Configuration {
       Session: stateSeconds,
       Grant: world.sessionSeconds,
     },
-    fetch: world.fetchOutside as NonNullable<Configuration['fetch']>,
+    fetch: fetchBy(world.readDocument),
     features: {
       devInteractions: { enabled: false },
       claimsParameter: { enabled: true },
@@ -190,6 +191,17 @@ function configuration(world: ProviderWorld, keys: KeySet): Configuration {
       ui_locales_supported: ['en', 'de'],
       ...(oauthRegistration === 'on' && { registration_endpoint: `${publicUrl}${paths.registration}` }),
     },
+  };
+}
+
+/** All that the library fetches are keys of clients. */
+function fetchBy(readDocument: ReadDocument): NonNullable<Configuration['fetch']> {
+  return async (url) => {
+    const { text, maxAgeSeconds } = await readDocument(String(url));
+    return new Response(
+      text,
+      maxAgeSeconds === undefined ? {} : { headers: { 'cache-control': `max-age=${maxAgeSeconds}` } },
+    );
   };
 }
 

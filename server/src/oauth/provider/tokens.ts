@@ -1,19 +1,20 @@
 /** Access tokens as `oidc-provider` looks them up for userinfo: ours are JWTs, known by their signature. */
 import type Provider from 'oidc-provider';
 import type { TokenVerifier } from '../../crypto/access-tokens.ts';
+import { onceKey, useOnce } from '../../crypto/used-once.ts';
+import type { Database } from '../../database/database.ts';
 import type { Revocations } from '../../sessions/revocations.ts';
 import { revocationSubjects } from '../../sessions/session.ts';
 
 export interface TokenBridgeWorld {
   verifier: TokenVerifier;
   revocations: Revocations;
-  /** Remembers a word for so long; false where it is remembered already. */
-  useOnce: (word: string, seconds: number) => Promise<boolean>;
+  db: Database;
 }
 
 export function bridgeTokens(
   { AccessToken, ReplayDetection }: Provider,
-  { verifier, revocations, useOnce }: TokenBridgeWorld,
+  { verifier, revocations, db }: TokenBridgeWorld,
 ): void {
   Object.defineProperty(AccessToken, 'find', {
     value: async (token: string) => {
@@ -37,6 +38,6 @@ export function bridgeTokens(
   // Two at the same moment find nothing yet, each of them: the library's own way lets both pass.
   Object.defineProperty(ReplayDetection, 'unique', {
     value: (issuer: string, id: string, end: number) =>
-      useOnce(`${issuer} ${id}`, Math.max(1, Math.ceil(end - Date.now() / 1_000))),
+      useOnce(db, onceKey('oidc-provider', issuer, id), Math.max(1, Math.ceil(end - Date.now() / 1_000))),
   });
 }
