@@ -13,11 +13,10 @@ export async function putArtifact(
 ): Promise<void> {
   const { kind, idHash, payload, userCodeHash, seconds } = artifact;
   await db`
-    INSERT INTO oauth_artifacts AS a (kind, id_hash, payload, user_code_hash, expires_at)
+    INSERT INTO oauth_artifacts (kind, id_hash, payload, user_code_hash, expires_at)
     VALUES (${kind}, ${idHash}, ${payload}, ${userCodeHash}, now() + make_interval(secs => ${seconds}))
     ON CONFLICT (kind, id_hash) DO UPDATE SET
-      payload = excluded.payload, expires_at = excluded.expires_at,
-      user_code_hash = coalesce(excluded.user_code_hash, a.user_code_hash)`;
+      payload = excluded.payload, expires_at = excluded.expires_at`;
 }
 
 /** @param idHashes under every key of SECRET_KEY */

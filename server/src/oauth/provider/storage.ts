@@ -5,7 +5,14 @@
  */
 import Provider, { type Adapter, type AdapterPayload, errors, type Grant } from 'oidc-provider';
 import { type Database, isUnavailable } from '../../database/database.ts';
-import { consumeArtifact, findArtifact, findByUserCode, putArtifact, removeArtifact } from '../artifact-store.ts';
+import {
+  consumeArtifact,
+  findArtifact,
+  findByUserCode,
+  putArtifact,
+  removeArtifact,
+  type StoredArtifact,
+} from '../artifact-store.ts';
 import { toProviderMetadata } from '../client.ts';
 import { findLiveGrant, type Granted } from '../grant-store.ts';
 import {
@@ -28,6 +35,8 @@ export function makeStorage(world: StorageWorld): (model: string) => Adapter {
 }
 
 type Kept = Partial<Adapter>;
+
+const userCodePurpose = 'oauth user code';
 
 function storageFor(world: StorageWorld, model: string): Kept {
   switch (model) {
@@ -92,27 +101,30 @@ function refreshTokenStorage(world: StorageWorld): Kept {
 }
 
 function artifactStorage({ db, secrets }: StorageWorld, kind: string): Kept {
-  const hashes = (id: string) => secrets.hmacs(`oauth ${kind}`, id);
-  const seal = (payload: object) => secrets.seal(`oauth ${kind}`, JSON.stringify(payload));
-  const open = (stored: { payload: Buffer; consumedAt: number | null }, known: Partial<AdapterPayload>) => ({
-    ...(JSON.parse(secrets.open(`oauth ${kind}`, stored.payload).toString('utf8')) as AdapterPayload),
-    ...known,
-    ...(stored.consumedAt !== null && { consumed: stored.consumedAt }),
+  const purpose = `oauth ${kind}`;
+  const hashes = (id: string) => secrets.hmacs(purpose, id);
+  const open = ({ payload, consumedAt }: StoredArtifact): AdapterPayload => ({
+    ...JSON.parse(secrets.open(purpose, payload).toString('utf8')),
+    ...(consumedAt !== null && { consumed: consumedAt }),
   });
-  const userCodeHashes = (code: string) => secrets.hmacs('oauth user code', code);
   return {
-    upsert: async (id, { jti: _id, userCode, ...payload }, seconds = 60) => {
-      const idHash = secrets.hmac(`oauth ${kind}`, id);
-      const userCodeHash = userCode === undefined ? null : secrets.hmac('oauth user code', String(userCode));
-      await putArtifact(db, { kind, idHash, payload: seal(payload), userCodeHash, seconds: Math.max(1, seconds) });
+    upsert: async (id, payload, seconds = 60) => {
+      const { userCode } = payload;
+      await putArtifact(db, {
+        kind,
+        idHash: secrets.hmac(purpose, id),
+        payload: secrets.seal(purpose, JSON.stringify(payload)),
+        userCodeHash: userCode === undefined ? null : secrets.hmac(userCodePurpose, userCode),
+        seconds: Math.max(1, seconds),
+      });
     },
     find: async (id) => {
       const stored = await findArtifact(db, kind, hashes(id));
-      return stored && open(stored, { jti: id });
+      return stored && open(stored);
     },
     findByUserCode: async (userCode) => {
-      const stored = await findByUserCode(db, userCodeHashes(userCode));
-      return stored && open(stored, { userCode });
+      const stored = await findByUserCode(db, secrets.hmacs(userCodePurpose, userCode));
+      return stored && open(stored);
     },
     consume: async (id) => {
       if (!(await consumeArtifact(db, kind, hashes(id)))) throw new errors.InvalidRequest('it was used before');
