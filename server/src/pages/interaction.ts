@@ -116,7 +116,7 @@ async function consentPage(
   interaction: Interaction,
   caller: BrowserCaller,
 ): Promise<Page> {
-  const { uid, client, asks } = interaction;
+  const { uid, client, asks, redirectUri } = interaction;
   const user = await findUser(world.db, caller.tenantId, { id: caller.id });
   const name = client.metadata.client_name ?? client.clientId;
   const title = fill(texts.consentTitle, { client: name });
@@ -133,6 +133,7 @@ async function consentPage(
 <p>${fill(texts.consentText, { client: name, name: user.email ?? user.username ?? '' })}</p>
 <ul>${rows.map((row) => html`<li>${row}</li>`)}</ul>
 ${links(client.metadata)}
+${redirectUri !== undefined && html`<p class="soft">${fill(texts.consentWhere, { host: whereTo(redirectUri) })}</p>`}
 <form method="post" action="/oauth/interaction/${uid}">${hidden('token', tokenOf(world, interaction, caller))}
 <p><button type="submit" name="decision" value="allow">${texts.allow}</button>
 <button class="quiet" type="submit" name="decision" value="deny">${texts.deny}</button></p>
@@ -152,6 +153,12 @@ function links({
 }): Html {
   const known = [client_uri, policy_uri, tos_uri].filter((uri) => uri !== undefined);
   return html`${known.length > 0 && html`<p class="soft">${known.map((uri) => html`<a href="${uri}" rel="noreferrer">${uri}</a><br>`)}</p>`}`;
+}
+
+/** A program that is installed has no host but a scheme of its own. */
+function whereTo(redirectUri: string): string {
+  const { host, protocol } = new URL(redirectUri);
+  return host || protocol.slice(0, -1);
 }
 
 /** Shows that a consent was given on the page that this user was shown (S34). */

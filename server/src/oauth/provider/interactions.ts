@@ -20,6 +20,8 @@ export interface Interaction {
   prompt: 'login' | 'consent';
   reasons: string[];
   loginHint: string | undefined;
+  /** Undefined where a device waits. */
+  redirectUri: string | undefined;
   /** The session as it was when the flow came to wait. */
   before: { session: string | undefined; authenticatedAt: number | undefined };
   /** Whom the client expects, where it says so. */
@@ -50,7 +52,8 @@ export async function findInteraction(
     client,
     prompt: prompt.name === 'login' ? 'login' : 'consent',
     reasons: prompt.reasons,
-    loginHint: typeof params.login_hint === 'string' ? params.login_hint : undefined,
+    loginHint: textOf(params.login_hint),
+    redirectUri: textOf(params.redirect_uri),
     before: {
       session: details.session as string | undefined,
       authenticatedAt: details.authenticated_at as number | undefined,
@@ -117,6 +120,10 @@ async function finish(
   const provider = providerFor(await keys.fresh());
   // To the path alone: what the library made of it was made from our own address.
   return new URL(await provider.interactionResult(req, res, result)).pathname;
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
 }
 
 function interactionIsOver() {
