@@ -5,6 +5,8 @@ export interface StoredArtifact {
   payload: Buffer;
   /** Seconds since 1970. */
   consumedAt: number | null;
+  /** Until it ends, by the database's clock; below zero where it has. */
+  secondsLeft: number;
 }
 
 export async function putArtifact(
@@ -26,14 +28,16 @@ export async function findArtifact(
   idHashes: Buffer[],
 ): Promise<StoredArtifact | undefined> {
   const [row] = await db<StoredArtifact[]>`
-    SELECT payload, extract(epoch FROM consumed_at)::float AS "consumedAt"
+    SELECT payload, extract(epoch FROM consumed_at)::float AS "consumedAt",
+           extract(epoch FROM expires_at - now())::float AS "secondsLeft"
     FROM oauth_artifacts WHERE kind = ${kind} AND id_hash IN ${db(idHashes)}`;
   return row;
 }
 
 export async function findByUserCode(db: Queryable, hashes: Buffer[]): Promise<StoredArtifact | undefined> {
   const [row] = await db<StoredArtifact[]>`
-    SELECT payload, extract(epoch FROM consumed_at)::float AS "consumedAt"
+    SELECT payload, extract(epoch FROM consumed_at)::float AS "consumedAt",
+           extract(epoch FROM expires_at - now())::float AS "secondsLeft"
     FROM oauth_artifacts WHERE user_code_hash IN ${db(hashes)}`;
   return row;
 }

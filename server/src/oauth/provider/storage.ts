@@ -103,8 +103,10 @@ function refreshTokenStorage(world: StorageWorld): Kept {
 function artifactStorage({ db, secrets }: StorageWorld, kind: string): Kept {
   const purpose = `oauth ${kind}`;
   const hashes = (id: string) => secrets.hmacs(purpose, id);
-  const open = ({ payload, consumedAt }: StoredArtifact): AdapterPayload => ({
+  const open = ({ payload, consumedAt, secondsLeft }: StoredArtifact): AdapterPayload => ({
     ...JSON.parse(secrets.open(purpose, payload).toString('utf8')),
+    // When it ends says the database, whatever the clocks of the nodes that made it and that read it.
+    exp: Math.floor(Date.now() / 1_000 + secondsLeft),
     ...(consumedAt !== null && { consumed: consumedAt }),
   });
   return {
