@@ -94,7 +94,7 @@ export async function follow(
   browser: Browser,
   start: string,
   person: AtTheBrowser,
-  { decision = 'allow', until = redirectUri }: { decision?: 'allow' | 'deny'; until?: string } = {},
+  { decision = 'allow', until = redirectUri }: { decision?: 'allow' | 'deny' | 'think'; until?: string } = {},
 ): Promise<Page> {
   let page = await browser.open(start, { until });
   for (let step = 0; step < 6 && !page.url.startsWith(until); step++) {
@@ -110,12 +110,13 @@ const ownForms =
 
 async function formOf({ text, url }: Page, { email, code }: AtTheBrowser, decision: string) {
   const [, action, body = ''] = ownForms.exec(text) ?? [];
-  if (action === undefined) return undefined;
+  const isAsked = body.includes('name="decision"');
+  if (action === undefined || (isAsked && decision === 'think')) return undefined;
   const fields = fieldsIn(body);
   if ('email' in fields) fields.email = email;
   if ('password' in fields) fields.password = password;
   if ('code' in fields) fields.code = (await code?.()) ?? '';
-  if (body.includes('name="decision"')) fields.decision = decision;
+  if (isAsked) fields.decision = decision;
   return { action: new URL(action, url).href, fields };
 }
 
@@ -127,6 +128,19 @@ export function fieldsIn(form: string): Record<string, string> {
     if (name !== undefined) fields[name] = /value="([^"]*)"/.exec(input)?.[1] ?? '';
   }
   return fields;
+}
+
+/** Sends the form of a page whose action begins so, with what a person adds to it. */
+export function send(
+  browser: Browser,
+  { text, url }: Page,
+  action: string,
+  { until = redirectUri, ...given }: Record<string, string> = {},
+): Promise<Page> {
+  const forms = [...text.matchAll(/<form[^>]*action="([^"]*)"[^>]*>(.*?)<\/form>/gs)];
+  const [, to = '', body = ''] = forms.find((form) => form[1]?.startsWith(action)) ?? [];
+  assert.ok(to, `No form for ${action} at ${url}:\n${text}`);
+  return browser.open(new URL(to, url).href, { form: { ...fieldsIn(body), ...given }, until });
 }
 
 /** The whole way: sign in, say yes, and trade the code for tokens. */
