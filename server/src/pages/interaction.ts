@@ -64,7 +64,7 @@ export function interactionRoutes(world: InteractionPageWorld): Routes {
           caller.tenantId === interaction.client.tenantId &&
           isTokenOf(world, interaction, caller, token);
         if (decision === 'allow' && isMeant) {
-          const to = await finishConsent(world, request, reply, { userId: caller.id, interaction });
+          const to = await finishConsent(world, request, reply, { caller, interaction });
           return goOn(reply, texts, to);
         }
         // Whoever has signed in here meanwhile is asked themselves.

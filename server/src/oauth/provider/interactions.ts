@@ -27,6 +27,8 @@ export interface Interaction {
   /** Whom the client expects, where it says so. */
   expectedUser: string | undefined;
   asks: { scopes: string[]; claims: string[]; resources: string[] };
+  /** Somebody has signed in on the way, who need not be whoever says yes then. */
+  hasSignedIn: boolean;
 }
 
 /**
@@ -60,6 +62,7 @@ export async function findInteraction(
     },
     expectedUser: details.expected_user as string | undefined,
     asks: details.asks as Interaction['asks'],
+    hasSignedIn: found.lastSubmission?.login !== undefined,
   };
 }
 
@@ -83,11 +86,14 @@ export function finishLogin(
   world: InteractionWorld,
   request: FastifyRequest,
   reply: FastifyReply,
-  { id: accountId, authenticatedAt, methods: amr, level }: BrowserCaller,
+  caller: BrowserCaller,
 ): Promise<string> {
+  return finish(world, request, reply, { login: asLogin(caller) });
+}
+
+function asLogin({ id: accountId, authenticatedAt, methods: amr, level }: BrowserCaller) {
   const ts = Math.floor(authenticatedAt ?? 0);
-  const login = { accountId, ts, amr, ...(level !== undefined && { acr: level }) };
-  return finish(world, request, reply, { login });
+  return { accountId, ts, amr, ...(level !== undefined && { acr: level }) };
 }
 
 /** The user has said yes, which is remembered. @returns where the browser goes on */
@@ -95,10 +101,11 @@ export async function finishConsent(
   world: InteractionWorld,
   request: FastifyRequest,
   reply: FastifyReply,
-  { userId, interaction: { client, asks } }: { userId: string; interaction: Interaction },
+  { caller, interaction: { client, asks, hasSignedIn } }: { caller: BrowserCaller; interaction: Interaction },
 ): Promise<string> {
-  await giveConsent(world, { userId, client, ...asks });
-  return finish(world, request, reply, { consent: {} });
+  await giveConsent(world, { userId: caller.id, client, ...asks });
+  // It is about whoever said yes, and no longer about who had signed in before them in this browser.
+  return finish(world, request, reply, { ...(hasSignedIn && { login: asLogin(caller) }), consent: {} });
 }
 
 /** Nothing comes of it, and the client is told so. @returns where the browser goes on */
