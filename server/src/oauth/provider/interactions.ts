@@ -88,7 +88,8 @@ export function finishLogin(
   reply: FastifyReply,
   caller: BrowserCaller,
 ): Promise<string> {
-  return finish(world, request, reply, { login: asLogin(caller) });
+  // What somebody said before this login was not said by them.
+  return finish(world, request, reply, { login: asLogin(caller) }, { mergeWithLastSubmission: false });
 }
 
 function asLogin({ id: accountId, authenticatedAt, methods: amr, level }: BrowserCaller) {
@@ -123,10 +124,11 @@ async function finish(
   { raw: req }: FastifyRequest,
   { raw: res }: FastifyReply,
   result: Parameters<Provider['interactionResult']>[2],
+  options?: Parameters<Provider['interactionResult']>[3],
 ): Promise<string> {
   const provider = providerFor(await keys.fresh());
   // To the path alone: what the library made of it was made from our own address.
-  return new URL(await provider.interactionResult(req, res, result)).pathname;
+  return new URL(await provider.interactionResult(req, res, result, options)).pathname;
 }
 
 function textOf(value: unknown): string | undefined {

@@ -39,6 +39,8 @@ export function bridgeSessions(provider: Provider, world: SessionBridgeWorld): v
         sidFor: () => session.uid,
         grantIdFor: (clientId: string, grantId?: string) =>
           grantId === undefined ? known.get(clientId) : void known.set(clientId, grantId),
+        // Who is signed in says the cookie, as it is now: what an interaction was told of a login may be over.
+        loginAccount: () => {},
         // Ours is a new one after every login.
         resetIdentifier: () => {},
         save: async () => {},
