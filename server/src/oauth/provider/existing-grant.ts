@@ -26,7 +26,7 @@ export async function existingGrant({ db, findClient }: World, ctx: KoaContextWi
   const client = await findClient(known?.clientId ?? '');
   if (!client || !account) return undefined;
   if (client.metadata.skip_consent) trusted.add(ctx);
-  const consent = isTrusted(ctx) ? askedBy(ctx) : await findConsent(db, account.accountId, client.id);
+  const consent = isTrusted(ctx) ? askedBy(ctx, client) : await findConsent(db, account.accountId, client.id);
   if (!consent) return undefined;
   const grant = new provider.Grant({ accountId: account.accountId, clientId: client.clientId });
   grant.jti = newId();
@@ -38,11 +38,11 @@ export async function existingGrant({ db, findClient }: World, ctx: KoaContextWi
   return grant;
 }
 
-/** What a request asks for. */
-export function askedBy(ctx: KoaContextWithOIDC): Consent {
+/** What a request asks for and can get: nobody is asked about other scopes, which may be any text. */
+export function askedBy(ctx: KoaContextWithOIDC, client: Pick<StoredClient, 'scopes'>): Consent {
   const { requestParamScopes, requestParamClaims, resourceServers } = ctx.oidc;
   return {
-    scopes: [...requestParamScopes],
+    scopes: client.scopes.filter((scope) => requestParamScopes.has(scope)),
     claims: [...requestParamClaims],
     resources: Object.keys(resourceServers ?? {}),
   };

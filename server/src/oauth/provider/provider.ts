@@ -102,7 +102,7 @@ function configuration(world: ProviderWorld, keys: KeySet): Configuration {
     findAccount: makeFindAccount(world),
     loadExistingGrant: (ctx) => existingGrant(world, ctx),
     extraTokenClaims: (ctx, token) => extraClaims(world, ctx, token as AccessToken),
-    interactions: { policy: policy(), url: (_ctx, { uid }) => `/oauth/interaction/${uid}` },
+    interactions: { policy: policy(world), url: (_ctx, { uid }) => `/oauth/interaction/${uid}` },
     renderError: (ctx, out) => show(ctx, oauthPages.fault(ctx.headers, out)),
     scopes: [...openIdScopes, noScope],
     claims: { ...claimsByScope, iss: null, sid: null },
@@ -238,7 +238,7 @@ function privateKeys({ signing }: KeySet): JWK[] {
 }
 
 /** Beside what OpenID Connect asks for: nobody of another tenant, and a second factor where the client would like one. */
-function policy() {
+function policy({ findClient }: ProviderWorld) {
   const { Check, base } = interactionPolicy;
   const prompts = base();
   const login = prompts.get('login');
@@ -266,7 +266,10 @@ function policy() {
   if (consent && native) {
     const { check } = native;
     native.check = (ctx) => !isTrusted(ctx) && check(ctx);
-    consent.details = (ctx) => ({ asks: askedBy(ctx) });
+    consent.details = async (ctx) => {
+      const client = await findClient(ctx.oidc.client?.clientId ?? '');
+      return client && { asks: askedBy(ctx, client) };
+    };
   }
   return prompts;
 }
