@@ -165,8 +165,12 @@ export function exchange(
   { verifier, state, nonce }: Flow,
   back: string,
   options?: client.AuthorizationCodeGrantOptions,
+  maxAge?: number,
 ) {
-  const checks = { pkceCodeVerifier: verifier, expectedState: state, expectedNonce: nonce, idTokenExpected: true };
+  const checks = {
+    ...{ pkceCodeVerifier: verifier, expectedState: state, expectedNonce: nonce, idTokenExpected: true },
+    ...(maxAge !== undefined && { maxAge }),
+  };
   return client.authorizationCodeGrant(config, new URL(back), checks, undefined, options);
 }
 
@@ -215,11 +219,14 @@ export async function registerClient({ postern, admin }: Stage, metadata: object
 }
 
 /** Somebody with an authenticator app. */
-export async function makePersonWithApp({ postern, db }: Stage): Promise<Person> {
-  const person = await makePerson(postern);
+export async function makePersonWithApp(stage: Stage): Promise<Person> {
+  return addApp(stage, await makePerson(stage.postern));
+}
+
+/** Who signs in anew from now on is asked for its code. */
+export async function addApp({ postern, db }: Stage, person: Person): Promise<Person> {
   const { token, uuid } = person;
-  const begun = await postern.call('POST', '/auth/second-factors/totp', { token, json: {} });
-  const { id, secret } = begun.body;
+  const { id, secret } = (await postern.call('POST', '/auth/second-factors/totp', { token, json: {} })).body;
   const json = { code: totpCode(secret) };
   const confirmed = await postern.call('POST', `/auth/second-factors/totp/${id}/confirm`, { token, json });
   assert.equal(confirmed.status, 200, confirmed.text);
