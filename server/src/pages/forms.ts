@@ -80,7 +80,7 @@ export function showOwnPage(
     const caller = await browserCaller(world, request);
     if (caller) return show(request, reply, caller);
     // An application that had sent the browser here some time ago has nothing to do with it.
-    setContinuation(world, reply, '');
+    setContinuation(world, reply, undefined);
     return reply.redirect('/sign-in', 302);
   });
 }

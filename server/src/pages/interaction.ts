@@ -12,7 +12,8 @@ import {
   judgeLogin,
   refuse,
 } from '../oauth/provider/interactions.ts';
-import { type BrowserCaller, browserCaller, setContinuation } from '../sessions/browser-session.ts';
+import { type BrowserCaller, browserCaller, findContinuation, setContinuation } from '../sessions/browser-session.ts';
+import { preferLanguages, uiLocales } from '../templates/languages.ts';
 import type { TenantDirectory } from '../tenants/tenants.ts';
 import { findUser } from '../users/create-user.ts';
 import { stepUpPath, takeOwnForm } from './forms.ts';
@@ -33,6 +34,12 @@ const path = '/oauth/interaction/:uid';
 
 export function interactionRoutes(world: InteractionPageWorld): Routes {
   return (app) => {
+    // On whichever page the user is until the client has them back, and in the letters that come of it.
+    app.addHook('onRequest', (request, _reply, done) => {
+      preferLanguages(request, wishedLanguages(world, request));
+      done();
+    });
+
     app.get(
       path,
       {
@@ -41,11 +48,12 @@ export function interactionRoutes(world: InteractionPageWorld): Routes {
       },
       async (request, reply) => {
         const interaction = await findInteraction(world, request, reply);
+        preferLanguages(request, uiLocales(interaction.uiLocales));
         const caller = await browserCaller(world, request);
         if (interaction.prompt === 'login') return signIn(world, request, reply, interaction, caller);
         // Signed out meanwhile.
         if (caller?.tenantId !== interaction.client.tenantId) return toSignIn(world, reply, interaction);
-        setContinuation(world, reply, interaction.uid);
+        setContinuation(world, reply, wayTo(interaction));
         const texts = textsFor(request);
         return sendPage(reply, texts, await consentPage(world, texts, interaction, caller));
       },
@@ -57,7 +65,7 @@ export function interactionRoutes(world: InteractionPageWorld): Routes {
       fields: ['decision', 'token'],
       act: async (request, reply, caller, { decision, token }) => {
         const interaction = await findInteraction(world, request, reply);
-        setContinuation(world, reply, '');
+        setContinuation(world, reply, undefined);
         const texts = textsFor(request);
         const isMeant =
           interaction.prompt === 'consent' &&
@@ -87,10 +95,10 @@ async function signIn(
   const judged = judgeLogin(interaction, caller);
   if (judged === 'sign-in' || !caller) return toSignIn(world, reply, interaction);
   if (judged === 'step-up') {
-    setContinuation(world, reply, interaction.uid);
+    setContinuation(world, reply, wayTo(interaction));
     return reply.redirect(stepUpPath, 303);
   }
-  setContinuation(world, reply, '');
+  setContinuation(world, reply, undefined);
   const texts = textsFor(request);
   if (judged === 'unmet') {
     const error_description = 'The user has no second factor.';
@@ -100,9 +108,23 @@ async function signIn(
   return goOn(reply, texts, await finishLogin(world, request, reply, caller));
 }
 
+/** Those that a client asks for in this call, or asked for as it sent the browser here. */
+function wishedLanguages(world: PageWorld, request: FastifyRequest): string[] {
+  const { ui_locales: asked } = request.query as { ui_locales?: unknown };
+  if (asked !== undefined) return uiLocales(asked);
+  const onTheWay = findContinuation(world, request);
+  const { uid } = request.params as { uid?: string };
+  return onTheWay && (uid === undefined || uid === onTheWay.uid) ? onTheWay.languages : [];
+}
+
+function wayTo({ uid, uiLocales: asked }: Interaction) {
+  return { uid, languages: uiLocales(asked) };
+}
+
 /** Whichever way in the user takes then, it leads back here. */
-async function toSignIn(world: InteractionPageWorld, reply: FastifyReply, { uid, client, loginHint }: Interaction) {
-  setContinuation(world, reply, uid);
+async function toSignIn(world: InteractionPageWorld, reply: FastifyReply, interaction: Interaction) {
+  const { client, loginHint } = interaction;
+  setContinuation(world, reply, wayTo(interaction));
   const query = new URLSearchParams({
     server: await world.tenantSlug(client.tenantId),
     ...(loginHint !== undefined && { login_hint: loginHint.slice(0, 320) }),

@@ -69,22 +69,38 @@ export function enter(world: BrowserWorld, reply: FastifyReply, opened: string |
   return continuation(world, reply.request) ?? to;
 }
 
-/** Where a browser was on its way to when it had to sign in first: a flow of OAuth, known by its id. Empty to forget it. */
+/**
+ * Where a browser was on its way to when it had to sign in first: a flow of OAuth, known by its id, and the languages that
+ * the client wants the pages on the way to have.
+ */
+interface Continuation {
+  uid: string;
+  languages: string[];
+}
+
 export function setContinuation(
   { publicUrl }: Pick<BrowserWorld, 'publicUrl'>,
   reply: FastifyReply,
-  uid: string,
+  to: Continuation | undefined,
 ): void {
-  setCookie(reply, continueName, uid, { seconds: signInSeconds, isHttps: publicUrl.startsWith('https:') });
+  const value = to === undefined ? '' : [to.uid, ...to.languages].join('.');
+  setCookie(reply, continueName, value, { seconds: signInSeconds, isHttps: publicUrl.startsWith('https:') });
 }
 
 /** The path of that flow. */
-export function continuation(
+export function continuation(world: Pick<BrowserWorld, 'publicUrl'>, request: Pick<FastifyRequest, 'headers'>) {
+  const found = findContinuation(world, request);
+  return found && `/oauth/interaction/${found.uid}`;
+}
+
+export function findContinuation(
   { publicUrl }: Pick<BrowserWorld, 'publicUrl'>,
   request: Pick<FastifyRequest, 'headers'>,
-): string | undefined {
-  const uid = readCookie(request, continueName, publicUrl.startsWith('https:'));
-  return uid !== undefined && /^[\w-]{16,64}$/.test(uid) ? `/oauth/interaction/${uid}` : undefined;
+): Continuation | undefined {
+  const value = readCookie(request, continueName, publicUrl.startsWith('https:'));
+  if (value === undefined || !/^[\w-]{16,64}(\.[\w-]{2,35}){0,5}$/.test(value)) return undefined;
+  const [uid = '', ...languages] = value.split('.');
+  return { uid, languages };
 }
 
 /** The token of the sign-in that owes a second factor. */

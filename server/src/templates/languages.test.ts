@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { acceptedLanguages, isLanguageTag, pickLanguage } from './languages.ts';
+import { acceptedLanguages, isLanguageTag, pickLanguage, preferLanguages, uiLocales } from './languages.ts';
 
 describe('the language of a letter', () => {
   it('is the first wish that is there, shortened where needed', () => {
@@ -18,6 +18,17 @@ describe('the language of a letter', () => {
     assert.deepEqual(acceptedLanguages('*, de;q=0, x;y, ;q=1, en;q=abc, it'), ['it']);
     assert.deepEqual(acceptedLanguages(undefined), []);
     assert.deepEqual(acceptedLanguages('a,'.repeat(10_000)), []);
+  });
+
+  it('is what a client asks for before what the browser wants', () => {
+    assert.deepEqual(uiLocales('fr-CA  x_y de'), ['fr-CA', 'de']);
+    assert.deepEqual(uiLocales('it '.repeat(1_000)), ['it', 'it', 'it', 'it', 'it']);
+    assert.deepEqual(uiLocales(['de', 'en']), []);
+    const headers: { 'accept-language'?: string } = { 'accept-language': 'en;q=0.1, it' };
+    preferLanguages({ headers }, []);
+    assert.equal(headers['accept-language'], 'en;q=0.1, it');
+    preferLanguages({ headers }, ['fr-CA', 'de']);
+    assert.deepEqual(acceptedLanguages(headers['accept-language']), ['fr-CA', 'de', 'it', 'en']);
   });
 
   it('has a tag of BCP 47', () => {

@@ -1,4 +1,5 @@
-/** Which language a letter is written in. Tags are BCP 47, compared without regard to case. */
+/** Which language a letter or a page is written in. Tags are BCP 47, compared without regard to case. */
+import type { IncomingHttpHeaders } from 'node:http';
 
 const tag = /^[a-z]{2,8}(?:-[a-z0-9]{1,8}){0,7}$/;
 
@@ -38,6 +39,18 @@ export function acceptedLanguages(header: string | undefined): string[] {
     .filter(({ language, weight }) => isLanguageTag(language) && weight > 0)
     .sort((a, b) => b.weight - a.weight)
     .map(({ language }) => language);
+}
+
+/** Those of `ui_locales` (OpenID Connect Core §3.1.2.1), of which five count. */
+export function uiLocales(value: unknown): string[] {
+  return typeof value === 'string' ? value.split(' ').filter(isLanguageTag).slice(0, 5) : [];
+}
+
+/** From here on the request wants these before what its browser wants; twenty are enough. */
+export function preferLanguages({ headers }: { headers: IncomingHttpHeaders }, languages: string[]): void {
+  if (languages.length === 0) return;
+  const all = [...languages, ...acceptedLanguages(headers['accept-language'])];
+  headers['accept-language'] = all.slice(0, 20).join(', ');
 }
 
 /** The world, as letters see it that are written because of this request. */

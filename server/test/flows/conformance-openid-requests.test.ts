@@ -9,7 +9,7 @@ import { UnsecuredJWT } from 'jose';
 import pino from 'pino';
 import type { Database } from '../../src/database/database.ts';
 import { openDatabase } from '../../src/database/open.ts';
-import { openBrowser } from '../support/browser.ts';
+import { openBrowser, type Page } from '../support/browser.ts';
 import {
   arrive,
   checkErrorResponse,
@@ -79,6 +79,10 @@ function inObject(): { outside: Record<string, string>; object: string } {
   return { outside, object: new UnsecuredJWT(parameters).encode() };
 }
 
+function languageOf({ text }: Page): string | undefined {
+  return /<html lang="([^"]*)"/.exec(text)?.[1];
+}
+
 describe('oidcc-basic-certification-test-plan: what may be asked', () => {
   it('oidcc-response-type-missing', async () => {
     const request = makeRequest(provider.client, { response_type: undefined });
@@ -146,6 +150,19 @@ describe('oidcc-basic-certification-test-plan: what may be asked', () => {
 
   it('oidcc-ui-locales', async () => {
     await run({ ui_locales: 'se' });
+    const browser = openBrowser();
+    const request = makeRequest(provider.client, { ui_locales: 'se de-AT en', prompt: 'consent' });
+    const signIn = await arrive(provider, browser, request);
+    assert.equal(languageOf(signIn), 'de');
+    const form = { email: provider.person.email, server: 'default' };
+    const action = `${provider.postern.url}/sign-in`;
+    assert.equal(languageOf(await browser.open(action, { form: { ...form, password: 'wrong' } })), 'de');
+    const consent = await browser.open(action, { form: { ...form, password: 'Password@123' } });
+    assert.match(consent.text, /name="decision"/);
+    assert.equal(languageOf(consent), 'de');
+    await trade(provider, provider.client, request, await follow(browser, consent.url, provider.person));
+    const later = await browser.open(`${provider.postern.url}/account`, { language: 'en' });
+    assert.equal(languageOf(later), 'en', 'it was for the way there alone');
   });
 
   it('oidcc-claims-locales', async () => {

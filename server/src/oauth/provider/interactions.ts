@@ -22,6 +22,8 @@ export interface Interaction {
   loginHint: string | undefined;
   /** Undefined where a device waits. */
   redirectUri: string | undefined;
+  /** What the client wants the pages to be in (`ui_locales`). */
+  uiLocales: unknown;
   /** The session as it was when the flow came to wait. */
   before: { session: string | undefined; authenticatedAt: number | undefined };
   /** Whom the client expects, where it says so. */
@@ -56,6 +58,7 @@ export async function findInteraction(
     reasons: prompt.reasons,
     loginHint: textOf(params.login_hint),
     redirectUri: textOf(params.redirect_uri),
+    uiLocales: params.ui_locales,
     before: {
       session: details.session as string | undefined,
       authenticatedAt: details.authenticated_at as number | undefined,
