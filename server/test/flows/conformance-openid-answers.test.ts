@@ -62,9 +62,13 @@ async function runUnsupported(scope: string): Promise<void> {
   const { scopes_supported: supported } = provider.metadata;
   const asked = scope.split(' ');
   assert.ok(!asked.every((one) => supported.includes(one)));
-  const { claims, tokens } = await runForClaims({ scope });
+  const { claims, tokens, browser } = await runForClaims({ scope });
   const granted = asked.filter((one) => supported.includes(one));
   assert.deepEqual(tokens.scope.split(' ').sort(), granted.sort());
+  // Ignored is what the user is not asked for either.
+  const consent = await arrive(provider, browser, makeRequest(provider.client, { scope, prompt: 'consent' }));
+  assert.match(consent.text, /name="decision"/);
+  for (const one of asked) if (!granted.includes(one)) assert.ok(!consent.text.includes(`use “${one}”`), consent.text);
   for (const name of ['address', 'phone_number', 'phone_number_verified']) assert.ok(!(name in claims));
 }
 
