@@ -36,7 +36,9 @@ export function interactionRoutes(world: InteractionPageWorld): Routes {
   return (app) => {
     // On whichever page the user is until the client has them back, and in the letters that come of it.
     app.addHook('onRequest', (request, _reply, done) => {
-      preferLanguages(request, wishedLanguages(world, request));
+      // Programs, which bring no cookie, are not looked at any further.
+      const mayBe = request.headers.cookie !== undefined || request.url.includes('ui_locales');
+      if (mayBe) preferLanguages(request, wishedLanguages(world, request));
       done();
     });
 
