@@ -24,7 +24,15 @@ export interface ApiKey {
 }
 
 /** Every scope that a call of Postern's asks for. A key is nothing to other programs, so it needs no others. */
-export const keyScopes = ['basic', 'email', 'users:read', 'users:write', 'mail:admin', 'admin'] as const;
+export const keyScopes = [
+  'basic',
+  'email',
+  'users:read',
+  'users:write',
+  'clients:register',
+  'mail:admin',
+  'admin',
+] as const;
 
 /** Distinguishes a key from an access token, and lets secret scanners find keys where they should not be. */
 const keyPrefix = 'pk_';

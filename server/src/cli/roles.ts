@@ -34,7 +34,8 @@ export const roleCommands: Command[] = [
       tenant,
     },
     details:
-      'Scopes are those of Postern (basic, email, users:read, users:write, mail:admin, admin) and names of your own.',
+      'Scopes are those of Postern (basic, email, users:read, users:write, clients:register, mail:admin, admin) and names ' +
+      'of your own.',
     run: async (input) => {
       const scopes = requiredOption(input, 'scope').split(/\s+/).filter(Boolean);
       const description = textOption(input, 'description');
