@@ -64,13 +64,7 @@ function copyHeaders(reply: FastifyReply, response: ServerResponse): void {
 
 /** The library reads forms from the request itself: it gets one, whatever the body was written in. */
 function giveBody({ raw, body }: FastifyRequest): void {
-  const fields = new URLSearchParams();
-  for (const [name, value] of Object.entries(body as Record<string, unknown>)) {
-    for (const one of Array.isArray(value) ? value : [value]) {
-      if (one !== null) fields.append(name, typeof one === 'object' ? JSON.stringify(one) : String(one));
-    }
-  }
-  const text = Buffer.from(fields.toString());
+  const text = Buffer.from(fieldsOf(body).toString());
   raw.headers['content-type'] = 'application/x-www-form-urlencoded';
   raw.headers['content-length'] = String(text.length);
   delete raw.headers['transfer-encoding'];
@@ -79,6 +73,17 @@ function giveBody({ raw, body }: FastifyRequest): void {
     readableEncoding: { value: null },
     iterator: { value: () => Readable.from([text]) },
   });
+}
+
+/** What stands twice in a body stands twice here: the library refuses it. */
+function fieldsOf(body: unknown): URLSearchParams {
+  const fields = new URLSearchParams();
+  for (const [name, value] of Object.entries(body ?? {})) {
+    for (const one of Array.isArray(value) ? value : [value]) {
+      if (one !== null) fields.append(name, typeof one === 'object' ? JSON.stringify(one) : String(one));
+    }
+  }
+  return fields;
 }
 
 /** Everything but the token endpoint, which `oauth/routes.ts` shares out. */
@@ -109,10 +114,7 @@ export function providerRoutes({ limits }: Pick<ProviderRoutesWorld, 'limits'>, 
         paths.authorization,
         { schema: { tags, summary: 'The same as a form', consumes: form, produces: ['text/html'] } },
         // A form of another site brings no cookie of ours; the redirect does.
-        async (request, reply) => {
-          const fields = new URLSearchParams(request.body as Record<string, string>);
-          return reply.redirect(`${paths.authorization}?${fields}`, 303);
-        },
+        async (request, reply) => reply.redirect(`${paths.authorization}?${fieldsOf(request.body)}`, 303),
       );
       scope.get(`${paths.authorization}/:uid`, { schema: { hide: true } }, pass());
 
@@ -176,10 +178,7 @@ export function providerRoutes({ limits }: Pick<ProviderRoutesWorld, 'limits'>, 
       scope.post(
         paths.end_session,
         { schema: { tags, summary: 'The same as a form', consumes: form, produces: ['text/html'] } },
-        async (request, reply) => {
-          const fields = new URLSearchParams(request.body as Record<string, string>);
-          return reply.redirect(`${paths.end_session}?${fields}`, 303);
-        },
+        async (request, reply) => reply.redirect(`${paths.end_session}?${fieldsOf(request.body)}`, 303),
       );
       scope.post(`${paths.end_session}/confirm`, { schema: { hide: true, consumes: form } }, pass());
       scope.get(`${paths.end_session}/success`, { schema: { hide: true } }, pass());
