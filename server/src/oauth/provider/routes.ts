@@ -7,6 +7,7 @@ import { policyForAnyTarget } from '../../http/headers.ts';
 import type { App, Routes } from '../../http/server.ts';
 import type { Limit, Limits } from '../../limits/limits.ts';
 import { sourceOf } from '../../limits/source.ts';
+import { refuseSecretInUrl } from '../authenticate-client.ts';
 import { sendOAuthError } from '../errors.ts';
 import { paths } from './paths.ts';
 
@@ -139,9 +140,11 @@ export function providerRoutes({ limits }: Pick<ProviderRoutesWorld, 'limits'>, 
       );
 
       const client = [{ basic: [] }, {}];
+      const onRequest = async (request: FastifyRequest) => refuseSecretInUrl(request);
       scope.post(
         paths.pushed_authorization_request,
         {
+          onRequest,
           schema: {
             tags,
             summary: 'Leave an authorization request beforehand (RFC 9126)',
@@ -154,6 +157,7 @@ export function providerRoutes({ limits }: Pick<ProviderRoutesWorld, 'limits'>, 
       scope.post(
         paths.device_authorization,
         {
+          onRequest,
           schema: {
             tags,
             summary: 'A code for a device without a browser (RFC 8628)',
