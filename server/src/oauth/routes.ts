@@ -18,7 +18,7 @@ export interface OAuthWorld
     ClientGrantWorld,
     ConsentWorld,
     RegisterWorld,
-    Pick<ProviderRoutesWorld, 'limits'> {
+    Pick<ProviderRoutesWorld, 'limits' | 'linkPages'> {
   db: TokenReader['db'];
   secrets: TokenReader['secrets'];
   needs: ConsentWorld['needs'];

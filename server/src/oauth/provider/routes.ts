@@ -4,6 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type Provider from 'oidc-provider';
 import type { SigningKeys } from '../../crypto/signing-keys.ts';
 import { policyForAnyTarget } from '../../http/headers.ts';
+import type { LinkPages } from '../../http/link-pages.ts';
 import type { App, Routes } from '../../http/server.ts';
 import type { Limit, Limits } from '../../limits/limits.ts';
 import { sourceOf } from '../../limits/source.ts';
@@ -15,6 +16,7 @@ export interface ProviderRoutesWorld {
   keys: SigningKeys;
   publicUrl: string;
   limits: Limits;
+  linkPages: LinkPages;
   providerFor: (keys: Awaited<ReturnType<SigningKeys['fresh']>>) => Provider;
 }
 
@@ -33,7 +35,11 @@ const userCodes: Limit = {
 const tags = ['OAuth'];
 const form = ['application/x-www-form-urlencoded'];
 
-export function makeServe({ keys, publicUrl, providerFor }: Omit<ProviderRoutesWorld, 'limits'>): ServeProvider {
+export function makeServe({
+  keys,
+  publicUrl,
+  providerFor,
+}: Omit<ProviderRoutesWorld, 'limits' | 'linkPages'>): ServeProvider {
   const { host, protocol, pathname } = new URL(publicUrl);
   const prefix = pathname === '/' ? '' : pathname;
   const answering = new WeakMap<Provider, ReturnType<Provider['callback']>>();
@@ -88,7 +94,10 @@ function fieldsOf(body: unknown): URLSearchParams {
 }
 
 /** Everything but the token endpoint, which `oauth/routes.ts` shares out. */
-export function providerRoutes({ limits }: Pick<ProviderRoutesWorld, 'limits'>, serve: ServeProvider): Routes {
+export function providerRoutes(
+  { limits, linkPages }: Pick<ProviderRoutesWorld, 'limits' | 'linkPages'>,
+  serve: ServeProvider,
+): Routes {
   return (app) => {
     const pass = (path?: string) => (request: FastifyRequest, reply: FastifyReply) => serve(request, reply, path);
 
@@ -200,7 +209,10 @@ export function providerRoutes({ limits }: Pick<ProviderRoutesWorld, 'limits'>, 
       );
       scope.post(
         paths.code_verification,
-        { schema: { ...page, summary: 'Type in the code of a device', consumes: form } },
+        {
+          errorHandler: linkPages.fault,
+          schema: { ...page, summary: 'Type in the code of a device', consumes: form },
+        },
         async (request, reply) => {
           const giveBack = await limits.take([{ limit: userCodes, key: sourceOf(request.ip) }]);
           reply.raw.once('finish', () => reply.raw.statusCode < 400 && giveBack());
