@@ -67,6 +67,8 @@ export function configuration(world: ProviderWorld, keys: KeySet): Configuration
       dPoPSigningAlgValues: [...assertionAlgs],
     },
     pkce: { required: () => true },
+    // It is compared, never guessed (S29; OpenID Connect Core §3.1.2.1).
+    allowOmittingSingleRegisteredRedirectUri: false,
     rotateRefreshToken: true,
     issueRefreshToken: async (_ctx, client, source) =>
       isOffline([...source.scopes], { grants: [...(client.grantTypes ?? [])] }),
