@@ -1,4 +1,4 @@
-/** What runs in each thread of the pool in `passwords.ts`: one password at a time, at low priority. */
+/** What runs in each thread of the pool in `passwords.ts`: one password after the other, at low priority. */
 import { setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
 import { hashSync, type Options } from '@node-rs/argon2';
@@ -21,13 +21,12 @@ try {
   // Not allowed here: then all threads are equal.
 }
 
-parentPort?.on('message', (task: PasswordTask) => {
-  let result: PasswordResult;
+parentPort?.on('message', (tasks: PasswordTask[]) => parentPort?.postMessage(tasks.map(run)));
+
+function run({ password, hash, parameters }: PasswordTask): PasswordResult {
   try {
-    const { password, hash, parameters } = task;
-    result = { value: hash === undefined ? hashSync(password, parameters) : readHash(hash)(password) };
+    return { value: hash === undefined ? hashSync(password, parameters) : readHash(hash)(password) };
   } catch (error) {
-    result = { fault: error instanceof Error ? error.message : String(error) };
+    return { fault: error instanceof Error ? error.message : String(error) };
   }
-  parentPort?.postMessage(result);
-});
+}

@@ -50,6 +50,12 @@ interface Job {
 const deadlineMs = 10_000;
 const maxWaiting = 2_000;
 
+/**
+ * Where more wait than there are threads, one takes several at a time and answers for all of them at once: what comes
+ * before and after a hash, statements above all, is then done for several logins together.
+ */
+const maxTogether = 4;
+
 const { memoryCost, timeCost, parallelism } = argon2Parameters;
 const currentPrefix = `$argon2id$v=19$m=${memoryCost},t=${timeCost},p=${parallelism}$`;
 
@@ -59,7 +65,7 @@ export function makePasswordHasher({ threads = availableParallelism() } = {}): P
   const waiting: Job[] = [];
   const idle: Worker[] = [];
   const all = new Set<Worker>();
-  const running = new Map<Worker, Job>();
+  const running = new Map<Worker, Job[]>();
   // A hash of nothing: it was never the hash of any password, and verifying it takes as long as any other.
   const dummy = `${currentPrefix}${unpadded(randomBytes(16))}$${unpadded(randomBytes(32))}`;
   let closed = false;
@@ -68,22 +74,24 @@ export function makePasswordHasher({ threads = availableParallelism() } = {}): P
   function makeThread(): Worker {
     const thread = new Worker(threadFile);
     all.add(thread);
-    thread.on('message', (result: PasswordResult) => {
-      const job = running.get(thread);
+    thread.on('message', (results: PasswordResult[]) => {
+      const jobs = running.get(thread) ?? [];
       running.delete(thread);
       // An idle thread must not keep a finished command alive, a busy one must.
       thread.unref();
       idle.push(thread);
-      if (job && 'value' in result) job.done(result.value);
-      else if (job && 'fault' in result)
-        job.failed(new Error(`A password could not be checked or hashed: ${result.fault}`));
       next();
+      for (const [index, { done, failed }] of jobs.entries()) {
+        const result = results[index];
+        if (result && 'value' in result) done(result.value);
+        else failed(new Error(`A password could not be checked or hashed: ${result?.fault}`));
+      }
     });
     thread.on('error', () => {}); // 'exit' follows
     thread.on('exit', () => {
       all.delete(thread);
       if (idle.includes(thread)) idle.splice(idle.indexOf(thread), 1);
-      running.get(thread)?.failed(new Error('A password thread died.'));
+      for (const { failed } of running.get(thread) ?? []) failed(new Error('A password thread died.'));
       running.delete(thread);
       if (!closed) next();
     });
@@ -92,21 +100,24 @@ export function makePasswordHasher({ threads = availableParallelism() } = {}): P
 
   function next(): void {
     while (idle.length > 0 || all.size < threads) {
-      const job = takeTimely();
-      if (!job) return;
+      const jobs = takeTimely(Math.min(maxTogether, Math.ceil(waiting.length / threads)));
+      if (jobs.length === 0) return;
       const thread = idle.pop() ?? makeThread();
-      running.set(thread, job);
+      running.set(thread, jobs);
       thread.ref();
-      thread.postMessage(job.task);
+      thread.postMessage(jobs.map(({ task }) => task));
     }
   }
 
-  function takeTimely(): Job | undefined {
-    for (let job = waiting.shift(); job; job = waiting.shift()) {
-      if (job.deadline > performance.now()) return job;
-      job.failed(busy({ detail: 'Try again in a moment.', retryAfterSeconds: 2 }));
+  function takeTimely(count: number): Job[] {
+    const jobs: Job[] = [];
+    while (jobs.length < count) {
+      const job = waiting.shift();
+      if (!job) break;
+      if (job.deadline > performance.now()) jobs.push(job);
+      else job.failed(busy({ detail: 'Try again in a moment.', retryAfterSeconds: 2 }));
     }
-    return undefined;
+    return jobs;
   }
 
   function run(task: PasswordTask): Promise<string | boolean> {
@@ -120,7 +131,7 @@ export function makePasswordHasher({ threads = availableParallelism() } = {}): P
   }
 
   return {
-    inTurn: takeTurns(Math.min(16, 2 * threads), deadlineMs, () =>
+    inTurn: takeTurns(Math.min(16, 2 * threads * maxTogether), deadlineMs, () =>
       busy({ detail: 'Try again in a moment.', retryAfterSeconds: 5 }),
     ),
     hash: async (password) => String(await run({ password, parameters: argon2Parameters })),
