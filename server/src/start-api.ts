@@ -62,7 +62,7 @@ import { secondFactorRoutes } from './second-factors/routes.ts';
 import { presentFactor } from './second-factors/schemas.ts';
 import { factorsOf } from './second-factors/store.ts';
 import { makeAuthenticate } from './sessions/authenticate.ts';
-import { createSession, type Login } from './sessions/create-session.ts';
+import { createSession, type Login, makeInsertSession } from './sessions/create-session.ts';
 import { endSessions } from './sessions/logout.ts';
 import { presentSession } from './sessions/present-session.ts';
 import { makeAdvance } from './sessions/refresh.ts';
@@ -83,6 +83,7 @@ import { openQuotas } from './tenants/quotas.ts';
 import { tenantRoutes } from './tenants/routes.ts';
 import { ensureDefaultTenant, openTenantDirectory } from './tenants/tenants.ts';
 import { bootstrapAdmin } from './users/bootstrap.ts';
+import { makeFindByName } from './users/check-password.ts';
 import { makePasswordPolicy, type PasswordPolicy } from './users/password-policy.ts';
 import { userRoutes } from './users/routes.ts';
 import { makeForgetUser, makeWhoAmI } from './users/who-am-i.ts';
@@ -237,6 +238,8 @@ async function buildWorld(parts: ApiParts, { limitStore, cache, redis }: Shared)
     proveKey,
     revocations,
     revoke: revocations.revoke,
+    findByName: makeFindByName(db),
+    insertSession: makeInsertSession({ ...config, db }),
     advance: makeAdvance({ ...config, db }),
     cache,
     whoAmI: makeWhoAmI({ db, cache, tenantSlug: tenants.tenantSlug }),

@@ -3,6 +3,7 @@
  * that there is no fact without its record and no record of what was rolled back. Only ids go in: names and addresses
  * belong to the user, who may want them deleted.
  */
+import type postgres from 'postgres';
 import { newId } from '../crypto/ids.ts';
 import type { Queryable } from '../database/database.ts';
 import { isWebhookEvent, webhookEvents } from '../webhooks/events.ts';
@@ -83,19 +84,32 @@ export async function recordAudit(db: Queryable, event: AuditEvent): Promise<voi
  * @param from a CTE of that statement: the record is written once for each of its rows, so only if the fact was
  */
 export function auditRecord(db: Queryable, event: AuditEvent, from = db``) {
+  const { tenantId, type, actor = null, userId = null, ip = null, data } = event;
+  return auditRecords(
+    db,
+    type,
+    db`SELECT ${newId()}::uuid, ${tenantId}::uuid, ${actor}::text, ${userId}::uuid, ${ip}::text,
+              ${data ? db.json(data) : null}::jsonb
+       ${from}`,
+  );
+}
+
+/**
+ * The same for many facts of a type at once.
+ * @param rows a query for id, tenant_id, actor, user_id, ip, data (jsonb)
+ */
+export function auditRecords(db: Queryable, type: AuditType, rows: postgres.Fragment) {
   const record = db`
     audit_record AS (
-      INSERT INTO audit_events (id, tenant_id, type, actor, user_id, ip, data)
-      SELECT ${newId()}::uuid, ${event.tenantId}::uuid, ${event.type}::text, ${event.actor ?? null}::text,
-             ${event.userId ?? null}::uuid, ${event.ip ?? null}::text, ${event.data ? db.json(event.data) : null}::jsonb
-      ${from}
+      INSERT INTO audit_events (id, tenant_id, actor, user_id, ip, data, type)
+      SELECT recorded.*, ${type}::text FROM (${rows}) AS recorded
       RETURNING tenant_id, type, at, user_id, data
     )`;
-  return isWebhookEvent(event.type) ? db`${record}, ${db.unsafe(webhookEvents(recordedEvent(event)))}` : record;
+  return isWebhookEvent(type) ? db`${record}, ${db.unsafe(webhookEvents(recordedEvent(type)))}` : record;
 }
 
 /** Of a user's event endpoints get no detail: it may say from where, or name a session. Who is invited is no user yet. */
-function recordedEvent({ type }: AuditEvent): string {
+function recordedEvent(type: AuditType): string {
   const data = type.startsWith('user.') && type !== 'user.invited' ? 'NULL::jsonb' : 'data';
   return `SELECT tenant_id, type, at, NULL::uuid AS email_id, NULL::text AS recipient, user_id, ${data} AS data
           FROM audit_record`;

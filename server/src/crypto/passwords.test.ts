@@ -43,6 +43,19 @@ describe('passwords', () => {
     assert.equal((await passwords.verify(undefined, 'x')).ok, false);
   });
 
+  it('are told apart where threads take several at once: right, wrong and broken', async () => {
+    const hash = await passwords.hash('Password@123');
+    const asked = Array.from({ length: 30 }, (_, index) => (['right', 'wrong', 'broken'] as const)[index % 3]);
+    const told = await Promise.all(
+      asked.map(async (what) => {
+        const password = what === 'right' ? 'Password@123' : 'other';
+        const result = passwords.verify(what === 'broken' ? '$broken' : hash, password);
+        return result.then(({ ok }) => (ok ? 'right' : 'wrong')).catch(() => 'broken');
+      }),
+    );
+    assert.deepEqual(told, asked);
+  });
+
   it('are refused with 503 and Retry-After when too many wait', async () => {
     const crowd = await Promise.allSettled(Array.from({ length: 2_100 }, () => passwords.verify('$broken', 'x')));
     const refused = crowd.filter((one) => one.status === 'rejected' && one.reason.code === 'auth.busy');

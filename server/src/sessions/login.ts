@@ -1,16 +1,16 @@
 import type { Token } from '../crypto/schemas.ts';
 import type { Database } from '../database/database.ts';
 import type { Tenant } from '../tenants/tenants.ts';
-import { checkPassword, type LoginName } from '../users/check-password.ts';
+import { type CheckingPasswords, checkPassword, type LoginName } from '../users/check-password.ts';
 import { invalidCredentials } from '../users/errors.ts';
-import type { PasswordWorld } from '../users/try-password.ts';
 import type { Origin, User } from '../users/user.ts';
-import { createSession } from './create-session.ts';
+import { createSessionAmongOthers, type InsertSession } from './create-session.ts';
 import type { SessionTimes, TokenWorld } from './session.ts';
 import { orRefusal, unlessFactorOwed } from './sign-in.ts';
 
-export interface LoginWorld extends TokenWorld, SessionTimes, PasswordWorld {
+export interface LoginWorld extends TokenWorld, SessionTimes, CheckingPasswords {
   db: Database;
+  insertSession: InsertSession;
   registration: 'open' | 'private' | 'closed';
 }
 
@@ -25,7 +25,7 @@ export async function login(
 ): Promise<{ user: User; token: Token }> {
   const user = await findLogin(world, { tenant, name, password, origin });
   const opening = { user, tenant, origin, methods: ['pwd'] } as const;
-  const opened = await unlessFactorOwed(world, world.db, opening, () => createSession(world, world.db, opening));
+  const opened = await unlessFactorOwed(world, world.db, opening, () => createSessionAmongOthers(world, opening));
   return { user, token: orRefusal(opened) };
 }
 
@@ -34,7 +34,7 @@ export async function login(
  * @throws invalidCredentials, the error of a limit, busy
  */
 export async function findLogin(
-  world: Pick<LoginWorld, 'db' | 'registration' | keyof PasswordWorld>,
+  world: Pick<LoginWorld, 'registration' | keyof CheckingPasswords>,
   { tenant, name, password, origin }: { tenant: Tenant; name: LoginName; password: string; origin: Origin },
 ): Promise<User> {
   const user = await checkPassword(world, { tenantId: tenant.id, name, password, ip: origin.ip });

@@ -1,5 +1,5 @@
-import { type AuditEvent, auditRecord } from '../audit/record.ts';
-import type { Queryable } from '../database/database.ts';
+import { auditRecords } from '../audit/record.ts';
+import { column, type Queryable } from '../database/database.ts';
 import { type Rights, readRights, rightsOf, type StoredRights } from '../roles/rights.ts';
 import type { LiveSession } from './session.ts';
 
@@ -27,34 +27,45 @@ export interface NewSession {
   methods: readonly string[];
   /** As it was when the password was checked. */
   passwordHash: string | null;
-  refreshTokenSeconds: number;
-  sessionSeconds: number;
 }
 
 /**
- * The new session, or undefined where the user was deleted, disabled, or got another password or a second factor since it
- * was checked: whoever knows the old one must not slip in behind the change that ended all sessions. The lock makes the two wait for each other. The audit record is part of
- * the statement: a login then needs no transaction around it, which would cost as much again.
+ * The new sessions, each undefined where the user was deleted, disabled, or got another password or a second factor since
+ * it was checked: whoever knows the old one must not slip in behind the change that ended all sessions. The lock makes
+ * the two wait for each other. The audit records are part of the statement: a login then needs no transaction around it,
+ * which would cost as much again.
  */
-export async function insertSession(
+export async function insertSessions(
   db: Queryable,
-  session: NewSession,
-  audit: AuditEvent,
-): Promise<LiveSession | undefined> {
-  const [row] = await db<Stored<LiveSession>[]>`
+  sessions: readonly NewSession[],
+  { refreshTokenSeconds, sessionSeconds }: { refreshTokenSeconds: number; sessionSeconds: number },
+): Promise<(LiveSession | undefined)[]> {
+  // In one order, so that two statements which meet do not each wait for the other.
+  const sorted = [...sessions].sort((a, b) => (a.userId < b.userId ? -1 : 1));
+  const rows = await db<Stored<LiveSession>[]>`
     WITH made AS (
     INSERT INTO sessions AS s (id, tenant_id, user_id, user_agent, ip, methods, authenticated_at, idle_expires_at, expires_at)
-    SELECT ${session.id}, ${session.tenantId}, u.id, ${session.userAgent ?? null}, ${session.ip},
-            ${session.methods as string[]}, now(),
-            now() + make_interval(secs => ${Math.min(session.refreshTokenSeconds, session.sessionSeconds)}),
-            now() + make_interval(secs => ${session.sessionSeconds})
-    FROM (SELECT id FROM users
-          WHERE id = ${session.userId} AND password_hash IS NOT DISTINCT FROM ${session.passwordHash}
-            AND disabled_at IS NULL AND (NOT has_second_factor OR ${session.methods.includes('mfa')}) FOR SHARE) u
-    RETURNING ${liveColumns(db)}),
-    ${auditRecord(db, audit, db`FROM made`)}
+    SELECT new.id, new.tenant_id, u.id, new.user_agent, new.ip, new.methods::text[], now(),
+           now() + make_interval(secs => ${Math.min(refreshTokenSeconds, sessionSeconds)}),
+           now() + make_interval(secs => ${sessionSeconds})
+    FROM unnest(${column(sorted, ({ id }) => id)}::uuid[], ${column(sorted, ({ tenantId }) => tenantId)}::uuid[],
+                ${column(sorted, ({ userId }) => userId)}::uuid[],
+                ${column(sorted, ({ passwordHash }) => passwordHash ?? undefined)}::text[],
+                ${column(sorted, ({ userAgent }) => userAgent)}::text[], ${column(sorted, ({ ip }) => ip)}::text[],
+                ${column(sorted, ({ methods }) => `{${methods.join()}}`)}::text[])
+           AS new (id, tenant_id, user_id, password_hash, user_agent, ip, methods),
+         LATERAL (SELECT id FROM users
+                  WHERE id = new.user_id AND password_hash IS NOT DISTINCT FROM new.password_hash
+                    AND disabled_at IS NULL AND (NOT has_second_factor OR new.methods::text[] @> '{mfa}') FOR SHARE) u
+    RETURNING ${liveColumns(db)}, s.tenant_id, s.ip),
+    ${auditRecords(
+      db,
+      'user.logged_in',
+      db`SELECT new_uuid7(), tenant_id, 'user:' || "userId", "userId", ip, NULL::jsonb FROM made`,
+    )}
     SELECT * FROM made`;
-  return row && withRights(row);
+  const made = new Map(rows.map((row) => [row.id, withRights(row)]));
+  return sessions.map(({ id }) => made.get(id));
 }
 
 /** Seconds within which a token that was used once may be used once more: a lost reply, two tabs. */

@@ -1,10 +1,16 @@
-import type { Queryable } from '../database/database.ts';
+import type { Database } from '../database/database.ts';
+import { gather } from '../database/gather.ts';
 import { normalizeEmail, parseAddress } from '../emails/address.ts';
-import { findUserByEmail, findUserByUsername, replacePasswordHash } from './store.ts';
-import { type PasswordWorld, tryPassword } from './try-password.ts';
+import { findUsersByName, replacePasswordHash } from './store.ts';
+import { type PasswordWorld, tryInTurn } from './try-password.ts';
 import { normalizeUsername, type User } from './user.ts';
 
 export type LoginName = { email: string } | { username: string };
+
+export interface CheckingPasswords extends PasswordWorld {
+  db: Database;
+  findByName: FindByName;
+}
 
 /**
  * The user whose password this is. Every failure costs one hash and counts as one wrong try, whether the user exists or
@@ -16,14 +22,16 @@ export type LoginName = { email: string } | { username: string };
  * @throws the error of a limit, busy
  */
 export async function checkPassword(
-  world: PasswordWorld & { db: Queryable },
+  world: CheckingPasswords,
   { tenantId, name, password, ip }: { tenantId: string | undefined; name: LoginName; password: string; ip: string },
 ): Promise<User | undefined> {
-  const { db, passwords } = world;
+  const { db, passwords, findByName } = world;
   const normalized = normalizedName(name);
-  const user = tenantId === undefined || !normalized ? undefined : await findByName(db, tenantId, normalized);
   const tried = JSON.stringify([tenantId, normalized ?? name]);
-  const { ok, needsRehash } = await tryPassword(world, { user, name: tried, password, ip });
+  const { user, ok, needsRehash } = await passwords.inTurn(async () => {
+    const found = tenantId === undefined || !normalized ? undefined : await findByName({ tenantId, name: normalized });
+    return { user: found?.user, ...(await tryInTurn(world, { user: found?.user, name: tried, password, ip })) };
+  });
   if (!user || !ok || user.disabledAt !== null) return undefined;
   if (needsRehash && user.passwordHash !== null) {
     // The only moment the password is at hand to give it today's parameters.
@@ -51,8 +59,19 @@ function normalizedName(name: LoginName): LoginName | undefined {
   }
 }
 
-function findByName(db: Queryable, tenantId: string, name: LoginName): Promise<User | undefined> {
-  return 'username' in name
-    ? findUserByUsername(db, tenantId, name.username)
-    : findUserByEmail(db, tenantId, name.email);
+/** @param asked `name` normalized */
+export type FindByName = (asked: { tenantId: string; name: LoginName }) => Promise<{ user: User | undefined }>;
+
+/** Those who are looked for at the same time share a statement. */
+export function makeFindByName(db: Database): FindByName {
+  const finder = (by: 'email_normalized' | 'username_normalized') =>
+    gather(
+      async (names: { tenantId: string; name: string }[]) =>
+        (await findUsersByName(db, by, names)).map((user) => ({ user })),
+      { writers: 2, maxItems: 500, maxSize: 500, sizeOf: () => 1 },
+    );
+  const byEmail = finder('email_normalized');
+  const byUsername = finder('username_normalized');
+  return ({ tenantId, name }) =>
+    'username' in name ? byUsername({ tenantId, name: name.username }) : byEmail({ tenantId, name: name.email });
 }

@@ -6,6 +6,7 @@ import type { Routes } from '../http/server.ts';
 import type { RoleWorld } from '../roles/manage-roles.ts';
 import type { Tenant, TenantDirectory } from '../tenants/tenants.ts';
 import { adminRoutes } from './admin-routes.ts';
+import type { CheckingPasswords } from './check-password.ts';
 import type { DeleteWorld } from './delete-user.ts';
 import { directoryRoutes } from './directory-routes.ts';
 import { emailChangeRoutes } from './email-routes.ts';
@@ -17,13 +18,18 @@ import { passwordRoutes } from './password-routes.ts';
 import { registerRoutes } from './register-routes.ts';
 import { userRoleRoutes } from './role-routes.ts';
 import { UserAnswer } from './schemas.ts';
-import type { PasswordWorld } from './try-password.ts';
 import { type Origin, type User, userOf } from './user.ts';
 import type { LetterWorld } from './verify-email.ts';
 import { verifyRoutes } from './verify-routes.ts';
 import type { ForgetUser, WhoAmI } from './who-am-i.ts';
 
-export interface UserWorld extends RoleWorld, LetterWorld, DeleteWorld, TenantDirectory, PasswordWorld, ExportWorld {
+export interface UserWorld
+  extends RoleWorld,
+    LetterWorld,
+    DeleteWorld,
+    TenantDirectory,
+    CheckingPasswords,
+    ExportWorld {
   whoAmI: WhoAmI;
   forgetUser: ForgetUser;
   passwordPolicy: PasswordPolicy;

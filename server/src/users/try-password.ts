@@ -41,20 +41,26 @@ export interface PasswordTry {
   ip: string;
 }
 
-/**
- * @returns `needsRehash`: it is right, but its hash was made with other parameters than today's
- * @throws the error of a limit, busy
- */
-export async function tryPassword(
+export interface TriedPassword {
+  ok: boolean;
+  /** It is right, but its hash was made with other parameters than today's. */
+  needsRehash: boolean;
+}
+
+/** @throws the error of a limit, busy */
+export function tryPassword(world: PasswordWorld, what: PasswordTry): Promise<TriedPassword> {
+  return world.passwords.inTurn(() => tryInTurn(world, what));
+}
+
+/** The same for who has waited for their turn to be hashed. */
+export async function tryInTurn(
   world: PasswordWorld,
   { user, name, password, ip }: PasswordTry,
-): Promise<{ ok: boolean; needsRehash: boolean }> {
-  return world.passwords.inTurn(async () => {
-    const giveBack = await takeTry(world, user?.id, name, sourceOf(ip));
-    const result = await world.passwords.verify(user?.passwordHash ?? undefined, password);
-    if (result.ok) giveBack();
-    return result;
-  });
+): Promise<TriedPassword> {
+  const giveBack = await takeTry(world, user?.id, name, sourceOf(ip));
+  const result = await world.passwords.verify(user?.passwordHash ?? undefined, password);
+  if (result.ok) giveBack();
+  return result;
 }
 
 async function takeTry(

@@ -11,10 +11,9 @@ import type { Database, Queryable, Transaction } from '../database/database.ts';
 import type { NewEmail } from '../emails/email.ts';
 import type { Limits } from '../limits/limits.ts';
 import { sourceOf } from '../limits/source.ts';
-import { checkPassword, type LoginName } from './check-password.ts';
+import { type CheckingPasswords, checkPassword, type LoginName } from './check-password.ts';
 import { invalidCredentials } from './errors.ts';
 import { findUserByEmail, markVerified } from './store.ts';
-import type { PasswordWorld } from './try-password.ts';
 import type { User } from './user.ts';
 import type { ForgetUser } from './who-am-i.ts';
 
@@ -70,7 +69,7 @@ export async function resendVerification(
  * @throws invalidCredentials, codeInvalid, codeExpired, tooManyTries, the error of a limit, busy
  */
 export async function verifyByCode(
-  world: RedeemWorld & PasswordWorld & { forgetUser: ForgetUser },
+  world: RedeemWorld & CheckingPasswords & { forgetUser: ForgetUser },
   { code, ...login }: { tenantId: string | undefined; name: LoginName; password: string; code: string; ip: string },
 ): Promise<User> {
   const user = await checkPassword(world, login);
