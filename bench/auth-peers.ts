@@ -18,14 +18,18 @@ export interface AuthPeer {
   dispose: () => Promise<void>;
 }
 
-/** Answers `json` and knows nobody. */
-export async function startBareFastify(json: string): Promise<AuthPeer> {
+/** Answers `json` and knows nobody. `cpuSeconds` tells what it has taken so far. */
+export async function startBareFastify(json: string): Promise<AuthPeer & { cpuSeconds: () => Promise<number> }> {
   const child = await startChild('./peers/bare-fastify.ts', { NODE_ENV: 'production', PEER_ANSWER: json });
   return {
     name: 'bare Fastify',
     goal: '≥ 0.6',
     port: Number(child.hello.port),
     request: getRequest('/auth/me', {}),
+    cpuSeconds: async () => {
+      const { user, system } = await child.ask('cpu');
+      return (Number(user) + Number(system)) / 1e6;
+    },
     dispose: child.end,
   };
 }

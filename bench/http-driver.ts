@@ -15,6 +15,8 @@ export interface Load {
   request: (i: number, connection: number) => string;
   /** Status that counts as success. */
   expect: number;
+  /** Told of each answer with that status. */
+  onSuccess?: (answer: string) => void;
   /** Told of each answer with another status; a connection fault is 0. */
   onFailure?: (status: number, answer: string) => void;
 }
@@ -64,8 +66,10 @@ export async function drive(load: Load): Promise<Result> {
             const status = completeAnswer(pending);
             if (status === undefined) return;
             isAnswerDue = false;
-            if (status === load.expect) latencies.push(performance.now() - sentAt);
-            else fail(status, pending);
+            if (status === load.expect) {
+              latencies.push(performance.now() - sentAt);
+              load.onSuccess?.(pending);
+            } else fail(status, pending);
             pending = '';
             send();
           });
@@ -104,8 +108,21 @@ export function getRequest(path: string, headers: Record<string, string>): strin
 
 /** The bytes of one HTTP request with a JSON body. */
 export function jsonRequest(path: string, body: unknown, headers: Record<string, string> = {}): string {
-  const text = JSON.stringify(body);
-  return `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\n${headerLines(headers)}\r\n${text}`;
+  return postRequest(path, 'application/json', JSON.stringify(body), headers);
+}
+
+/** The bytes of one HTTP request with a form. */
+export function formRequest(path: string, fields: Record<string, string>, headers: Record<string, string>): string {
+  return postRequest(path, 'application/x-www-form-urlencoded', new URLSearchParams(fields).toString(), headers);
+}
+
+function postRequest(path: string, type: string, text: string, headers: Record<string, string>): string {
+  return `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${type}\r\nContent-Length: ${Buffer.byteLength(text)}\r\n${headerLines(headers)}\r\n${text}`;
+}
+
+/** The JSON body of an answer that has a Content-Length. */
+export function jsonOf(answer: string): Record<string, unknown> {
+  return JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4));
 }
 
 function headerLines(headers: Record<string, string>): string {

@@ -5,6 +5,7 @@
 import type postgres from 'postgres';
 import { readSecretKeys } from '../server/src/crypto/secret-key-file.ts';
 import { makeSecrets } from '../server/src/crypto/secrets.ts';
+import { cookieName } from '../server/src/http/cookies.ts';
 import { refreshToken } from '../server/src/sessions/session.ts';
 import { getRequest, jsonRequest } from './http-driver.ts';
 import type { BenchPostern } from './postern.ts';
@@ -18,6 +19,8 @@ export interface People {
   login: () => string;
   /** The bytes of a refresh of anyone whose turn it is on this of so many connections: no two refresh one session at once. */
   refresh: (connection: number, connections: number) => string;
+  /** The cookie of a browser at which anyone of them is signed in. */
+  cookie: () => string;
   /** Access tokens of so many of them. */
   accessTokens: (count: number) => Promise<string[]>;
 }
@@ -46,6 +49,10 @@ export async function makePeople({ postern, sql }: BenchPostern): Promise<People
     refresh: (connection, connections) => {
       const n = Math.floor(anyone() / connections) * connections + connection;
       return jsonRequest('/auth/refresh', { refresh_token: nextRefreshToken(n < there ? n : connection) });
+    },
+    cookie: () => {
+      const id = idOf(anyone());
+      return `${cookieName('session', false)}=${id}.${secrets.hmac('browser-session', id).toString('base64url')}`;
     },
     accessTokens: async (count) => {
       const tokens: string[] = [];

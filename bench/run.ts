@@ -14,6 +14,7 @@ import { history } from './history.ts';
 import { identity } from './identity.ts';
 import { logins } from './logins.ts';
 import { memory } from './memory.ts';
+import { oauth } from './oauth.ts';
 import { figures, rounds } from './report.ts';
 import { sessions } from './sessions.ts';
 import { users } from './users.ts';
@@ -32,6 +33,7 @@ groups
   identity         time to ready, registrations, tokens of clients
   logins           logins against bare argon2id; GET /auth/me, memory and refusals while 256 and 1,024 log in
   sessions         GET /auth/me against a bare Fastify route and better-auth; refreshes against pgbench
+  oauth            tokens of clients against bare ES256 and Fastify and against oidc-provider; introspection; the code flow
   users            logins, GET /auth/me and refreshes with many users and sessions against 1,000
   accepts          POST /emails against the glue
   end-to-end       20,000 letters accepted, delivered, settled, over each queue engine, against the glue and Postfix
@@ -60,6 +62,7 @@ const groups: Record<string, () => Promise<void>> = {
   identity: () => identity({ seconds }),
   logins: () => logins({ seconds }),
   sessions: () => sessions({ seconds }),
+  oauth: () => oauth({ seconds }),
   users: () => users({ seconds, many: Number(options.users) }),
   accepts: async () => accepts({ seconds, brokers: await availableGlue() }),
   'end-to-end': async () => endToEnd({ letters: 20_000, brokers: await availableGlue() }),
