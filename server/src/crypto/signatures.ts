@@ -21,56 +21,59 @@ const threadFile = new URL(`./signing-thread${extname(import.meta.url)}`, import
 
 /** The thread is made with the first signature, and keeps no process alive that waits for none. */
 export function makeSign(): Sign {
-  let open: Batch | undefined;
-  let send: ((batch: Batch) => void) | undefined;
+  const waiting: Batch[] = [];
+  let thread: Worker | undefined;
+  /** With the thread. */
+  let sent: Batch | undefined;
+  let knownKey: KeyObject | undefined;
 
-  function sendOpen(): void {
-    const batch = open;
-    open = undefined;
-    if (!batch) return;
-    send ??= startThread(() => {
-      send = undefined;
+  /** One batch at a time: what comes meanwhile makes the next one the larger, and messages the fewer. */
+  function next(): void {
+    if (sent) return;
+    sent = waiting.shift();
+    if (!sent) {
+      thread?.unref();
+      return;
+    }
+    thread ??= makeThread();
+    const { key, inputs } = sent;
+    const task: SigningTask = { inputs, ...(key !== knownKey && { key }) };
+    knownKey = key;
+    thread.ref();
+    thread.postMessage(task);
+  }
+
+  function makeThread(): Worker {
+    knownKey = undefined;
+    const made = new Worker(threadFile);
+    made.on('message', (result: SigningResult) => {
+      const settle = sent?.settle ?? [];
+      sent = undefined;
+      next();
+      for (const [i, { done, failed }] of settle.entries()) {
+        if ('fault' in result) failed(new Error(`A token could not be signed: ${result.fault}`));
+        else done(result.signatures[i] ?? '');
+      }
     });
-    send(batch);
+    made.on('error', () => {}); // 'exit' follows
+    made.on('exit', () => {
+      thread = undefined;
+      for (const { failed } of sent?.settle ?? []) failed(new Error('The signing thread died.'));
+      sent = undefined;
+      next();
+    });
+    return made;
   }
 
   return (input, key) =>
     new Promise((done, failed) => {
-      if (open && open.key !== key) sendOpen();
-      if (!open) {
-        open = { key, inputs: [], settle: [] };
-        // After all that has arrived with this turn has been read.
-        setImmediate(sendOpen);
+      let batch = waiting.at(-1);
+      if (batch?.key !== key) {
+        batch = { key, inputs: [], settle: [] };
+        // Once all that has arrived with this turn has been read.
+        if (waiting.push(batch) === 1) setImmediate(next);
       }
-      open.inputs.push(input);
-      open.settle.push({ done, failed });
+      batch.inputs.push(input);
+      batch.settle.push({ done, failed });
     });
-}
-
-function startThread(onEnd: () => void): (batch: Batch) => void {
-  const thread = new Worker(threadFile);
-  /** With the thread; it answers in the order in which it was asked. */
-  const sent: Batch[] = [];
-  let key: KeyObject | undefined;
-  const failAll = (batches: Batch[], error: Error) => {
-    for (const { settle } of batches) for (const { failed } of settle) failed(error);
-  };
-  thread.on('message', (result: SigningResult) => {
-    const batch = sent.shift();
-    if (sent.length === 0) thread.unref();
-    if (!batch) return;
-    if ('fault' in result) return failAll([batch], new Error(`A token could not be signed: ${result.fault}`));
-    for (const [i, { done }] of batch.settle.entries()) done(result.signatures[i] ?? '');
-  });
-  thread.on('error', () => {}); // 'exit' follows
-  thread.on('exit', () => {
-    onEnd();
-    failAll(sent, new Error('The signing thread died.'));
-  });
-  return (batch) => {
-    const task: SigningTask = { inputs: batch.inputs, ...(batch.key !== key && { key: batch.key }) };
-    key = batch.key;
-    if (sent.push(batch) === 1) thread.ref();
-    thread.postMessage(task);
-  };
 }
