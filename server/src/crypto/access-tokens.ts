@@ -49,6 +49,7 @@ interface Verified {
 
 export function makeTokenSigner({ keys, publicUrl }: { keys: SigningKeys; publicUrl: string }): TokenSigner {
   const sign = makeSign();
+  let header = { kid: '', encoded: '' };
   return {
     sign: async (token) => {
       const { sub, clientId, scope, sid, tenant, authentication, roles = [], rev = [] } = token;
@@ -75,7 +76,8 @@ export function makeTokenSigner({ keys, publicUrl }: { keys: SigningKeys; public
       if (token.grantId !== undefined) claims.grant_id = token.grantId;
       if (token.thumbprint !== undefined) claims.cnf = { jkt: token.thumbprint };
       const { kid, privateKey } = (await keys.fresh()).current;
-      const input = `${encode({ alg: 'ES256', typ: 'at+jwt', kid })}.${encode(claims)}`;
+      if (header.kid !== kid) header = { kid, encoded: encode({ alg: 'ES256', typ: 'at+jwt', kid }) };
+      const input = `${header.encoded}.${encode(claims)}`;
       return `${input}.${await sign(input, privateKey)}`;
     },
   };

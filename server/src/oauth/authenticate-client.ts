@@ -119,6 +119,7 @@ function basicOf(authorization: string | undefined): { clientId: string; secret:
 }
 
 function formDecode(text: string): string {
+  if (!/[%+]/.test(text)) return text;
   try {
     return decodeURIComponent(text.replaceAll('+', ' '));
   } catch {
