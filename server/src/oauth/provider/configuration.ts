@@ -11,7 +11,7 @@ import { existingGrant } from './existing-grant.ts';
 import type { ProviderPages } from './pages.ts';
 import { paths } from './paths.ts';
 import { policy } from './policy.ts';
-import { type SessionBridgeWorld, stateSeconds } from './session.ts';
+import { type SessionBridgeWorld, stateCookie, stateSeconds } from './session.ts';
 import { makeStorage, type StorageWorld } from './storage.ts';
 import { accessTokenLife, extraClaims, resourceServer, type TokenClaimsWorld } from './token-claims.ts';
 import type { TokenBridgeWorld } from './tokens.ts';
@@ -42,7 +42,7 @@ const idTokenSeconds = 3_600;
 export function configuration(world: ProviderWorld, keys: KeySet): Configuration {
   const { publicUrl, oauthPages, oauthRegistration } = world;
   const isHttps = publicUrl.startsWith('https:');
-  const cookie = { httpOnly: true, sameSite: 'lax', secure: isHttps, signed: false, overwrite: true } as const;
+  const { path: _, ...short } = stateCookie(world);
   return {
     adapter: makeStorage(world),
     jwks: { keys: privateKeys(keys) },
@@ -81,8 +81,8 @@ export function configuration(world: ProviderWorld, keys: KeySet): Configuration
         interaction: 'postern-interaction',
         resume: 'postern-resume',
       },
-      long: { ...cookie, path: '/' },
-      short: cookie,
+      long: stateCookie(world),
+      short,
     },
     ttl: {
       AccessToken: (ctx, _token) => accessTokenLife(world, ctx),

@@ -44,7 +44,10 @@ export function bridgeSessions(provider: Provider, world: SessionBridgeWorld): v
         // Ours is a new one after every login.
         resetIdentifier: () => {},
         save: async () => {},
-        persist: async () => {},
+        // Where something went wrong: the page that says so has a form with another word.
+        persist: async () => {
+          ctx.cookies.set(provider.cookieName('session'), sealState(world.secrets, session.state), stateCookie(world));
+        },
         destroy: async () => {
           if (caller) await logout(world, caller, false);
           ctx.append('Set-Cookie', sessionCookie(world, ''));
@@ -62,6 +65,11 @@ export function bridgeSessions(provider: Provider, world: SessionBridgeWorld): v
       return sealState(world.secrets, this.state);
     },
   });
+}
+
+export function stateCookie({ publicUrl }: { publicUrl: string }) {
+  const secure = publicUrl.startsWith('https:');
+  return { httpOnly: true, sameSite: 'lax', secure, signed: false, overwrite: true, path: '/' } as const;
 }
 
 function asSession({ sessionId, id, authenticatedAt, level, methods }: BrowserCaller) {
