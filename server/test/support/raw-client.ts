@@ -69,6 +69,18 @@ export async function startTarget() {
     return { email, uuid: made.body.user.uuid, token: made.body.token.access_token };
   }
 
+  /** A user of another tenant, and a client of it that asks nobody. */
+  async function makeElsewhere(): Promise<{ user: RawUser; client: RawClient }> {
+    const user = await makeUser({ server: 'elsewhere' });
+    const grants = ['authorization_code', 'refresh_token', 'device_code'].flatMap((grant) => ['--grant', grant]);
+    const { code, stdout, stderr } = await postern.cli(
+      ...['clients', 'create', '--json', '--tenant', 'elsewhere', '--scope', 'openid basic offline_access'],
+      ...[...grants, '--redirect-uri', redirectUri, '--skip-consent'],
+    );
+    assert.equal(code, 0, stderr);
+    return { user, client: JSON.parse(stdout) };
+  }
+
   /** A browser in which the user is signed in. */
   async function browserOf({ email }: RawUser, server?: string, browser = openBrowser()): Promise<Browser> {
     const form = { email, password, ...(server !== undefined && { server }) };
@@ -143,7 +155,20 @@ export async function startTarget() {
 
   return {
     ...{ postern, issuer, signer, db: signer.db, secrets, operator, resource },
-    ...{ makeClient, makeUser, browserOf, authorizeUrl, knock, submit, codeFor, ask, exchange, refresh, tokensFor },
+    ...{
+      makeClient,
+      makeUser,
+      makeElsewhere,
+      browserOf,
+      authorizeUrl,
+      knock,
+      submit,
+      codeFor,
+      ask,
+      exchange,
+      refresh,
+      tokensFor,
+    },
     ...{ userinfo, me, introspect },
     close: async () => {
       await signer.close();
