@@ -69,6 +69,14 @@ describe('attacks on codes', () => {
     }
   });
 
+  it('S31 a used code that comes back once it is over ends what came of it as well', async () => {
+    const tokens = await target.tokensFor(browser, confidential);
+    await age(target, 'AuthorizationCode', tokens.code, 61);
+    const again = await target.exchange(confidential, tokens);
+    assert.deepEqual([again.status, again.body.error], [400, 'invalid_grant']);
+    await areDead(tokens, confidential);
+  });
+
   it('S31 of twenty at once one gets tokens at most, and those end: which of them was the thief nobody knows', async () => {
     const scope = 'openid offline_access basic';
     const code = await target.codeFor(browser, confidential, { scope, prompt: 'consent' });
@@ -105,7 +113,7 @@ describe('attacks on codes', () => {
       assert.deepEqual([reply.status, reply.body.error], [400, 'invalid_grant'], about);
     };
     const late = await target.codeFor(browser, confidential);
-    await age(target, 'AuthorizationCode', late.code, 58);
+    await age(target, 'AuthorizationCode', late.code, 30);
     assert.equal((await target.exchange(confidential, late)).status, 200, 'not yet');
     const tooLate = await target.codeFor(browser, confidential);
     await age(target, 'AuthorizationCode', tooLate.code, 61);

@@ -167,6 +167,13 @@ function codeStorage(world: StorageWorld, kind: 'AuthorizationCode' | 'DeviceCod
         await artifactStorage({ ...world, db: tx as unknown as Database }, kind).upsert?.(id, payload, seconds);
       });
     },
+    find: async (id) => {
+      const code = await artifacts.find?.(id);
+      // The library asks first whether a code is over, and would let what came of it live.
+      const isReused = code?.consumed !== undefined && Number(code.exp) <= Date.now() / 1_000;
+      if (isReused && code.grantId !== undefined) await revokeGrant(world, code.grantId, 'reuse');
+      return code;
+    },
     consume: async (id) => {
       try {
         await artifacts.consume?.(id);
