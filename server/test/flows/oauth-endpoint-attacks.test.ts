@@ -263,8 +263,8 @@ describe('attacks on the other endpoints', () => {
     const statuses: number[] = [];
     while (statuses.at(-1) !== 429 && statuses.length < 40) statuses.push((await trying('BBBB-BBBB')).status);
     assert.deepEqual([...new Set(statuses)], [400, 429]);
-    // One comes back in half a minute, so a slow machine gets one or two more.
-    assert.ok(statuses.length > 20 && statuses.length < 25, String(statuses.length));
+    // One comes back in half a minute, so a slow machine gets a few more.
+    assert.ok(statuses.length > 20 && statuses.length < 30, String(statuses.length));
     const limited = await trying(user_code);
     assert.equal(limited.status, 429, 'the right one is not told then either');
     assert.ok(Number(limited.headers.get('retry-after')) > 0);

@@ -218,9 +218,12 @@ describe('attacks on grants', () => {
       json: { scope: 'openid offline_access' },
     });
     assert.equal(change.status, 200, change.text);
+    let current = narrow.body.refresh_token;
     const left = await waitFor(
       async () => {
-        const reply = await target.refresh(client, refresh_token);
+        const reply = await target.refresh(client, current);
+        assert.equal(reply.status, 200, reply.text);
+        current = reply.body.refresh_token;
         return reply.body.scope?.includes('basic') ? false : reply;
       },
       { what: 'the client to lose a scope' },
