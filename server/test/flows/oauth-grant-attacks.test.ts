@@ -278,6 +278,16 @@ describe('attacks on grants', () => {
     assert.equal(await target.me(after.body.access_token), 200);
   });
 
+  it('S33 revoking an access token ends it, at userinfo too, and not what it came with', async () => {
+    const { access_token, refresh_token } = await target.tokensFor(browser, open);
+    assert.equal(await target.userinfo(access_token), 200);
+    const reply = await post('/oauth/revoke', { form: { ...named(open), token: access_token } });
+    assert.equal(reply.status, 200, reply.text);
+    assert.deepEqual([await target.userinfo(access_token), await target.me(access_token)], [401, 401]);
+    assert.deepEqual(await target.introspect(confidential, access_token), { active: false });
+    assert.equal((await target.refresh(open, refresh_token)).status, 200);
+  });
+
   it('S33 revoking a refresh token ends the family, and what ends the user ends it as well', async () => {
     const revoked = await target.tokensFor(browser, open);
     const reply = await post('/oauth/revoke', { form: { ...named(open), token: revoked.refresh_token } });
