@@ -1,6 +1,7 @@
 /** Attacks on the calls that give tokens out, and on refresh tokens and codes of devices (quality S33). */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { advanceGrant } from '../../src/oauth/grant-store.ts';
 import type { Browser } from '../support/browser.ts';
 import { newKeyHolder } from '../support/proof.ts';
 import {
@@ -253,6 +254,8 @@ describe('attacks on grants', () => {
     const second = (await target.refresh(open, first.refresh_token)).body;
     const third = (await target.refresh(open, second.refresh_token)).body;
     assert.equal(third.token_type, 'Bearer');
+    // As where it was found good a moment before: the counter never goes back.
+    assert.equal(await advanceGrant(target.db, grantOf(first.access_token), 0), false);
     assert.deepEqual(outcome(await target.refresh(open, first.refresh_token)), [400, 'invalid_grant']);
     await allDead(open, [first, second, third]);
   });

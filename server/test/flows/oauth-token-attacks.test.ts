@@ -123,6 +123,10 @@ describe('attacks on tokens', () => {
       const asked = await target.codeFor(browser, confidential, { scope, resource: target.resource });
       const reply = await target.exchange(confidential, asked, { resource: evil });
       assert.deepEqual(outcome(reply), [400, 'invalid_target'], evil);
+      const sent = await target.knock(browser, target.authorizeUrl(confidential, { scope, resource: evil }).url);
+      assert.match(sent.headers.get('location') ?? '', /[?&]error=invalid_target/, evil);
+      const device = await post('/oauth/device', { form: { ...named(confidential), scope, resource: evil } });
+      assert.deepEqual(outcome(device), [400, 'invalid_target'], evil);
     }
     const { code: unnamed, verifier } = await target.codeFor(browser, confidential, { scope });
     const widened = await target.exchange(confidential, { code: unnamed, verifier }, { resource: target.resource });
