@@ -4,7 +4,8 @@
  * artifact. Sessions are not here: they are ours (`session.ts`).
  */
 import Provider, { type Adapter, type AdapterPayload, errors, type Grant } from 'oidc-provider';
-import { type Database, isUnavailable } from '../../database/database.ts';
+import type { Secrets } from '../../crypto/secrets.ts';
+import { isUnavailable, type Queryable } from '../../database/database.ts';
 import {
   consumeArtifact,
   findArtifact,
@@ -100,7 +101,7 @@ function refreshTokenStorage(world: StorageWorld): Kept {
   };
 }
 
-function artifactStorage({ db, secrets }: StorageWorld, kind: string): Kept {
+function artifactStorage({ db, secrets }: { db: Queryable; secrets: Secrets }, kind: string): Kept {
   const purpose = `oauth ${kind}`;
   const hashes = (id: string) => secrets.hmacs(purpose, id);
   const open = ({ payload, consumedAt, secondsLeft }: StoredArtifact): AdapterPayload => ({
@@ -164,7 +165,7 @@ function codeStorage(world: StorageWorld, kind: 'AuthorizationCode' | 'DeviceCod
           sessionId: payload.sessionUid,
           granted: grantedOf(grant),
         });
-        await artifactStorage({ ...world, db: tx as unknown as Database }, kind).upsert?.(id, payload, seconds);
+        await artifactStorage({ db: tx, secrets: world.secrets }, kind).upsert?.(id, payload, seconds);
       });
     },
     find: async (id) => {
