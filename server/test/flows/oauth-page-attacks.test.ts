@@ -88,8 +88,6 @@ describe('attacks on pages', () => {
       assert.equal(reply.status, 403, site);
     }
     tries.push(['GET', await target.knock(browser, `${url}?${new URLSearchParams(good)}`)]);
-    tries.push(['resume', await target.knock(browser, `/oauth/authorize/${uid}`)]);
-    tries.push(['resume with it', await target.knock(browser, `/oauth/authorize/${uid}?${new URLSearchParams(good)}`)]);
     const former = await target.submit(browser, first.url, { decision: 'allow', token: first.token });
     assert.deepEqual([former.status, (await target.knock(browser, first.url)).status], [400, 400]);
     for (const stranger of [openBrowser(), other, again]) {
@@ -97,6 +95,9 @@ describe('attacks on pages', () => {
       tries.push(['another browser', await target.knock(stranger, url)]);
       tries.push(['another browser', await target.knock(stranger, `/oauth/authorize/${uid}`)]);
     }
+    // Last, for it begins anew whatever was asked.
+    tries.push(['resume', await target.knock(browser, `/oauth/authorize/${uid}`)]);
+    tries.push(['resume with it', await target.knock(browser, `/oauth/authorize/${uid}?${new URLSearchParams(good)}`)]);
     for (const [about, { headers, text }] of tries) {
       const to = `${headers.get('location')} ${headers.get('refresh')}`;
       assert.doesNotMatch(`${to} ${text}`, /code=|url=\/oauth\/authorize\//, `${about}: ${to}`);
