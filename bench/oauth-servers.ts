@@ -37,7 +37,8 @@ export async function startPosternForOAuth(): Promise<OAuthServer & { client: OA
   const { body: metadata } = await postern.postern.call('GET', '/.well-known/openid-configuration');
   await postern.sql`
     INSERT INTO oauth_consents (user_id, client_id, scopes, claims, resources)
-    SELECT users.id, clients.id, ${scopes.users.split(' ')}, '{}', ${[metadata.issuer]}
+    SELECT users.id, clients.id, ${scopes.users.split(' ')}, '{}',
+           ${scopes.users.split(' ').map((scope) => `${metadata.issuer} ${scope}`)}
     FROM users, clients WHERE clients.client_id = ${client.id}`;
   const { port, dispose } = postern;
   return { name: 'Postern', port, cookie: people.cookie, dispose, client };

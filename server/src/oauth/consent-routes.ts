@@ -4,7 +4,7 @@ import { callerOf, type Needs } from '../http/caller.ts';
 import type { Routes } from '../http/server.ts';
 import { userCaller } from '../users/user.ts';
 import { consentNotFound } from './errors.ts';
-import { consentsOf } from './grant-store.ts';
+import { apisOf, consentsOf } from './grant-store.ts';
 import { type GrantWorld, withdrawConsent } from './grants.ts';
 import type { StoredClient } from './store.ts';
 
@@ -48,7 +48,7 @@ export function consentRoutes(world: ConsentWorld): Routes {
             client_uri: clientUri,
             scope: scopes.join(' '),
             claims,
-            resources,
+            resources: apisOf({ resources }),
             given_at: givenAt.toISOString(),
           })),
         };

@@ -7,8 +7,13 @@ export interface Consent {
   scopes: string[];
   /** Names of single claims that were asked for. */
   claims: string[];
-  /** Identifiers of the APIs that its tokens may be for (RFC 8707). */
+  /** What its tokens may do at which API (RFC 8707): `identifier scope`. */
   resources: string[];
+}
+
+/** The APIs of a consent. */
+export function apisOf({ resources }: Pick<Consent, 'resources'>): string[] {
+  return [...new Set(resources.map((one) => one.split(' ')[0] ?? ''))];
 }
 
 export interface ConsentSummary extends Consent {

@@ -3,6 +3,7 @@ import { timingSafeEqual } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Html, html } from '../http/page.ts';
 import type { Routes } from '../http/server.ts';
+import { apisOf } from '../oauth/grant-store.ts';
 import {
   findInteraction,
   finishConsent,
@@ -147,7 +148,7 @@ async function consentPage(
   const rows = [
     ...asks.scopes.map((scope) => scopeText(texts, scope)),
     ...(asks.claims.length > 0 ? [fill(texts.claimScope, { claims: asks.claims.join(', ') })] : []),
-    ...asks.resources
+    ...apisOf(asks)
       .filter((one) => one !== world.publicUrl)
       .map((resource) => fill(texts.resourceScope, { resource })),
   ];

@@ -196,4 +196,19 @@ describe('tokens for resource servers', () => {
     const sneaky = client.refreshTokenGrant(config, tokens.refresh_token ?? '', { resource: api });
     assert.equal(await outcomeOf(sneaky), 'invalid_target');
   });
+
+  it('are asked about for each: what is allowed at one is not allowed at another', async () => {
+    const metadata = { resources: [api, other], scope: 'openid orders:read orders:write' };
+    const shop = await discover(stage.postern, await registerClient(stage, metadata));
+    const bob = await makePerson(stage.postern);
+    const browser = openBrowser();
+    const ask = (scope: string, resource: string) =>
+      signIn(shop, bob, { browser, parameters: { scope: `openid ${scope}`, resource } });
+    await ask('orders:write', api);
+    await ask('orders:read', other);
+    const { url } = await begin(shop, { scope: 'openid orders:write', resource: other, prompt: 'none' });
+    assert.match((await browser.open(url.href, { until: redirectUri })).url, /error=consent_required/);
+    const again = await begin(shop, { scope: 'openid orders:write', resource: api, prompt: 'none' });
+    assert.match((await browser.open(again.url.href, { until: redirectUri })).url, /code=/);
+  });
 });

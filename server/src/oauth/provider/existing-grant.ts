@@ -33,17 +33,23 @@ export async function existingGrant({ db, findClient }: World, ctx: KoaContextWi
   grant.addOIDCScope(consent.scopes.filter(isOpenIdScope));
   grant.addOIDCClaims(consent.claims);
   for (const resource of Object.keys(resourceServers ?? {})) {
-    if (consent.resources.includes(resource)) grant.addResourceScope(resource, consent.scopes);
+    const there = `${resource} `;
+    const scopes = consent.resources.filter((one) => one.startsWith(there)).map((one) => one.slice(there.length));
+    if (scopes.length > 0) grant.addResourceScope(resource, scopes);
   }
   return grant;
 }
 
 /** What a request asks for and can get: nobody is asked about other scopes, which may be any text. */
 export function askedBy(ctx: KoaContextWithOIDC, client: Pick<StoredClient, 'scopes'>): Consent {
-  const { requestParamScopes, requestParamClaims, resourceServers } = ctx.oidc;
+  const { requestParamScopes, requestParamClaims, resourceServers = {} } = ctx.oidc;
+  const scopes = client.scopes.filter((scope) => requestParamScopes.has(scope));
   return {
-    scopes: client.scopes.filter((scope) => requestParamScopes.has(scope)),
+    scopes,
     claims: [...requestParamClaims],
-    resources: Object.keys(resourceServers ?? {}),
+    // Each scope where it is asked for: what is allowed at one API is not allowed at another.
+    resources: Object.entries(resourceServers).flatMap(([resource, { scopes: known }]) =>
+      scopes.filter((scope) => known.has(scope)).map((scope) => `${resource} ${scope}`),
+    ),
   };
 }
