@@ -244,7 +244,9 @@ describe('clients of every kind', () => {
       const { code: exit, stderr } = await stage.postern.cli('keys', 'rotate', '--now');
       assert.equal(exit, 0, stderr);
     }
-    // The library keeps the keys it has read for some minutes, and reads them anew for one that it does not know.
+    // The library keeps the keys that it has read for a minute, whatever it meets meanwhile: so it reads them once they are there.
+    const published = async () => (await stage.postern.call('GET', '/.well-known/jwks.json')).body.keys.length;
+    await waitFor(async () => (await published()) === 8, { what: 'four generations of keys to be published' });
     const after = await discover(stage.postern, { ...config.clientMetadata() } as { client_id: string });
     client.enableNonRepudiationChecks(after);
     let last = tokens.refresh_token ?? '';
