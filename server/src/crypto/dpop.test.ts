@@ -5,7 +5,8 @@ import { CompactSign, calculateJwkThumbprint, importJWK } from 'jose';
 import { testDatabase } from '../../test/support/database.ts';
 import { type KeyHolder, newKeyHolder } from '../../test/support/proof.ts';
 import { nowSeconds } from './access-tokens.ts';
-import { dpopAlgorithms, InvalidProof, makeProveKey, verifyDpop } from './dpop.ts';
+import { publicKeyAlgorithms } from './algorithms.ts';
+import { InvalidProof, makeProveKey, verifyDpop } from './dpop.ts';
 import { onceKey, purgeUsedOnce, useOnce } from './used-once.ts';
 
 const publicUrl = 'https://id.example.com/at';
@@ -25,7 +26,7 @@ describe('a proof of DPoP', () => {
     assert.rejects(check(dpop, request), InvalidProof, about);
 
   it('tells the key that signed it, by any algorithm of public keys', async () => {
-    for (const alg of dpopAlgorithms) {
+    for (const alg of publicKeyAlgorithms) {
       const one = await newKeyHolder(alg);
       const { thumbprint } = await check(await one.prove('GET', here, { token }));
       assert.equal(thumbprint, await calculateJwkThumbprint(one.publicJwk), alg);

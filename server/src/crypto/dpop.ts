@@ -7,10 +7,8 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { calculateJwkThumbprint, compactVerify, EmbeddedJWK, type JWK } from 'jose';
 import type { Database } from '../database/database.ts';
 import { nowSeconds } from './access-tokens.ts';
+import { publicKeyAlgorithms } from './algorithms.ts';
 import { onceKey, useOnce } from './used-once.ts';
-
-/** Of public keys alone (§4.3, 5): whoever can check an HMAC can make one. */
-export const dpopAlgorithms = ['ES256', 'ES384', 'RS256', 'PS256', 'EdDSA', 'Ed25519'];
 
 /** Why a proof is refused, in a sentence. */
 export class InvalidProof extends Error {}
@@ -93,7 +91,7 @@ async function verifySignature(proof: string): Promise<{ jwk: JWK; claims: Recor
   const {
     payload,
     protectedHeader: { typ, jwk },
-  } = await compactVerify(proof, EmbeddedJWK, { algorithms: dpopAlgorithms }).catch((error: unknown) => {
+  } = await compactVerify(proof, EmbeddedJWK, { algorithms: [...publicKeyAlgorithms] }).catch((error: unknown) => {
     // Everything it is checked by is in the proof, so whatever goes wrong is wrong in there.
     throw new InvalidProof('The signature of the DPoP proof is not good for the key in its header.', { cause: error });
   });

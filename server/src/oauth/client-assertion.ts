@@ -1,6 +1,7 @@
 /** Authenticating by a signed JWT (`private_key_jwt`; RFC 7523 §3, OpenID Connect Core §9) in the place of a secret. */
 import { createLocalJWKSet, decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose';
 import { nowSeconds } from '../crypto/access-tokens.ts';
+import { publicKeyAlgorithms } from '../crypto/algorithms.ts';
 import { onceKey, useOnce } from '../crypto/used-once.ts';
 import type { Database } from '../database/database.ts';
 import type { Client } from './client.ts';
@@ -8,8 +9,6 @@ import type { FindClientKeys } from './client-keys.ts';
 import { OAuthError } from './errors.ts';
 
 export const assertionType = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
-/** Of public keys alone: there is no secret that an HMAC could be made with. */
-export const assertionAlgorithms = ['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA'];
 
 export interface AssertionWorld {
   db: Database;
@@ -77,7 +76,7 @@ async function verify(
   options: Parameters<typeof jwtVerify>[2],
 ): Promise<JWTPayload> {
   const { token_endpoint_auth_signing_alg: only } = client.metadata;
-  const algorithms = assertionAlgorithms.filter((one) => only === undefined || one === only);
+  const algorithms = publicKeyAlgorithms.filter((one) => only === undefined || one === only);
   try {
     const { payload } = await jwtVerify(
       assertion,

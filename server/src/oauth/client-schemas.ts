@@ -1,15 +1,8 @@
 /** The shapes of the calls about clients, by the names of RFC 7591: validation, types and OpenAPI in one. */
 import type { JSONWebKeySet } from 'jose';
 import { type TSchema, Type } from 'typebox';
-import {
-  type AuthMethod,
-  acrValues,
-  assertionAlgs,
-  authMethods,
-  type Grant,
-  idTokenAlgs,
-  supportedGrants,
-} from './client.ts';
+import { publicKeyAlgorithms } from '../crypto/algorithms.ts';
+import { type AuthMethod, acrValues, authMethods, type Grant, idTokenAlgs, supportedGrants } from './client.ts';
 import { type ClientChange, maxOverlapSeconds } from './manage-clients.ts';
 
 const closed = { additionalProperties: false } as const;
@@ -37,7 +30,7 @@ const metadata = {
   policy_uri: uri('How it handles data'),
   tos_uri: uri('Its terms'),
   contacts: Type.Array(Type.String({ maxLength: 320 }), { maxItems: 20, description: 'E-mail addresses' }),
-  token_endpoint_auth_signing_alg: oneOf(assertionAlgs, 'The one algorithm of its assertions; else any of these'),
+  token_endpoint_auth_signing_alg: oneOf(publicKeyAlgorithms, 'The one algorithm of its assertions; else any of these'),
   jwks: Type.Unsafe<JSONWebKeySet>({
     type: 'object',
     description: 'Its public keys; of each are kept the key, `kid`, `use` and `alg`. Not beside `jwks_uri`',

@@ -1,9 +1,10 @@
 /**
- * OAuth: the server half of OAuth 2 for other programs. This folder owns the table `clients` and the calls under
- * `/oauth` and `/clients`; what a user's own session is, it leaves to `sessions/`. This file holds the words its
- * operations share.
+ * OAuth: the server half of OAuth 2 and OpenID Connect, for other programs. This folder owns the table `clients`, those that
+ * begin with `oauth_`, and the calls under `/oauth` and `/clients`; what a user's own session is, it leaves to `sessions/`, and
+ * the pages to `pages/`. This file holds the words its operations share.
  */
 import type { JSONWebKeySet } from 'jose';
+import type { publicKeyAlgorithms } from '../crypto/algorithms.ts';
 import { firstPartyClientId } from '../crypto/claims.ts';
 
 export const deviceCodeGrant = 'urn:ietf:params:oauth:grant-type:device_code';
@@ -15,8 +16,6 @@ export type Grant = (typeof supportedGrants)[number];
 export const authMethods = ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'] as const;
 export type AuthMethod = (typeof authMethods)[number];
 
-/** What a client may sign its assertions with. */
-export const assertionAlgs = ['RS256', 'PS256', 'ES256', 'Ed25519', 'EdDSA'] as const;
 /** Scopes that OpenID Connect gives a meaning (Core §5.4, §11); all others are rights. */
 export const openIdScopes = ['openid', 'profile', 'email', 'offline_access'] as const;
 
@@ -37,7 +36,7 @@ export interface ClientMetadata {
   policy_uri?: string;
   tos_uri?: string;
   contacts?: string[];
-  token_endpoint_auth_signing_alg?: (typeof assertionAlgs)[number];
+  token_endpoint_auth_signing_alg?: (typeof publicKeyAlgorithms)[number];
   /** Public keys alone. */
   jwks?: JSONWebKeySet;
   jwks_uri?: string;
@@ -117,6 +116,11 @@ export function parseScope(text: string): string[] | undefined {
   const scopes = text.split(' ').filter((scope) => scope !== '');
   if (!scopes.every((scope) => /^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/.test(scope))) return undefined;
   return [...new Set(scopes)];
+}
+
+/** Whether it can be one at all: PostgreSQL takes no NUL in text, and no client id holds anything else than printable ASCII. */
+export function isClientId(text: string): boolean {
+  return /^[\x21-\x7e]{1,128}$/.test(text);
 }
 
 /** @throws Error whose message completes "… ID" */

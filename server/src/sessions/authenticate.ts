@@ -1,6 +1,7 @@
 import type { TokenVerifier } from '../crypto/access-tokens.ts';
+import { publicKeyAlgorithms } from '../crypto/algorithms.ts';
 import { type AccessTokenClaims, firstPartyClientId, identityScopes } from '../crypto/claims.ts';
-import { dpopAlgorithms, InvalidProof, type ProveKey } from '../crypto/dpop.ts';
+import { InvalidProof, type ProveKey } from '../crypto/dpop.ts';
 import {
   type Authenticate,
   type Caller,
@@ -21,7 +22,7 @@ interface World {
   authenticateKey: (key: string) => Promise<Caller | undefined>;
 }
 
-const dpopChallenge = (error: string) => `DPoP error="${error}", algs="${dpopAlgorithms.join(' ')}"`;
+const dpopChallenge = (error: string) => `DPoP error="${error}", algs="${publicKeyAlgorithms.join(' ')}"`;
 
 /**
  * Reads `Authorization: Bearer` with an access token or an API key, or `Authorization: DPoP` with an access token that is

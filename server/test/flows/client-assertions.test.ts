@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createHmac, randomBytes, randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import pino from 'pino';
+import { publicKeyAlgorithms } from '../../src/crypto/algorithms.ts';
 import { type OpenDatabase, openDatabase } from '../../src/database/open.ts';
 import { type KeyHolder, newKeyHolder } from '../support/proof.ts';
 import { type CallOptions, type Postern, startPostern } from '../support/start-postern.ts';
@@ -79,9 +80,13 @@ describe('clients that sign assertions', () => {
   });
 
   it('are known by each algorithm of public keys', async () => {
-    for (const alg of ['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA']) {
+    const { body: metadata } = await one.call('GET', '/.well-known/openid-configuration');
+    assert.deepEqual(metadata.token_endpoint_auth_signing_alg_values_supported, [...publicKeyAlgorithms]);
+    assert.deepEqual(metadata.dpop_signing_alg_values_supported, [...publicKeyAlgorithms], 'and proofs by the same');
+    for (const alg of publicKeyAlgorithms) {
       const of = await newKeyHolder(alg);
-      await makeClient(`with-${alg}`, { jwks: { keys: [{ ...of.publicJwk, kid: 'k' }] } });
+      const only = { token_endpoint_auth_signing_alg: alg };
+      await makeClient(`with-${alg}`, { ...only, jwks: { keys: [{ ...of.publicJwk, kid: 'k' }] } });
       const reply = await ask(await of.sign(good(`with-${alg}`), { kid: 'k' }));
       assert.equal(reply.status, 200, `${alg}: ${reply.text}`);
     }

@@ -1,9 +1,10 @@
 /** Which of the choices that `oidc-provider` leaves are ours. */
 import type { FastifyBaseLogger } from 'fastify';
 import type { AccessToken, Configuration, JWK, KoaContextWithOIDC } from 'oidc-provider';
+import { publicKeyAlgorithms } from '../../crypto/algorithms.ts';
 import type { KeySet } from '../../crypto/signing-keys.ts';
 import { cookieName } from '../../http/cookies.ts';
-import { acrValues, assertionAlgs, authMethods, idTokenAlgs, noScope, openIdScopes } from '../client.ts';
+import { acrValues, authMethods, idTokenAlgs, noScope, openIdScopes } from '../client.ts';
 import type { ReadDocument } from '../client-keys.ts';
 import { isOffline } from '../grants.ts';
 import { type AccountWorld, claimsByScope, makeFindAccount } from './account.ts';
@@ -63,8 +64,8 @@ export function configuration(world: ProviderWorld, keys: KeySet): Configuration
     clientDefaults: { grant_types: ['authorization_code'], response_types: ['code'] },
     enabledJWA: {
       idTokenSigningAlgValues: [...idTokenAlgs],
-      clientAuthSigningAlgValues: [...assertionAlgs],
-      dPoPSigningAlgValues: [...assertionAlgs],
+      clientAuthSigningAlgValues: [...publicKeyAlgorithms],
+      dPoPSigningAlgValues: [...publicKeyAlgorithms],
     },
     pkce: { required: () => true },
     // It is compared, never guessed (S29; OpenID Connect Core §3.1.2.1).
