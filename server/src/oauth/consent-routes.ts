@@ -4,13 +4,13 @@ import { callerOf, type Needs } from '../http/caller.ts';
 import type { Routes } from '../http/server.ts';
 import { userCaller } from '../users/user.ts';
 import { consentNotFound } from './errors.ts';
+import type { FindClient } from './find-client.ts';
 import { apisOf, consentsOf } from './grant-store.ts';
 import { type GrantWorld, withdrawConsent } from './grants.ts';
-import type { StoredClient } from './store.ts';
 
 export interface ConsentWorld extends GrantWorld {
   needs: Needs;
-  findClient: (clientId: string) => Promise<StoredClient | undefined>;
+  findClient: FindClient;
 }
 
 const Consent = Type.Object({

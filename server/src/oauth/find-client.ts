@@ -1,4 +1,5 @@
 import type { Database } from '../database/database.ts';
+import { isClientId } from './client.ts';
 import { findStoredClient, type StoredClient } from './store.ts';
 
 export type FindClient = (clientId: string) => Promise<StoredClient | undefined>;
@@ -12,8 +13,7 @@ const maxRemembered = 1_000;
 export function makeFindClient(db: Database): FindClient {
   const remembered = new Map<string, { client: Promise<StoredClient | undefined>; until: number }>();
   return async (clientId) => {
-    // PostgreSQL takes no NUL in text, and no client id holds anything else than printable ASCII.
-    if (!/^[\x21-\x7e]{1,128}$/.test(clientId)) return undefined;
+    if (!isClientId(clientId)) return undefined;
     const known = remembered.get(clientId);
     if (known && known.until > performance.now()) return known.client;
     if (remembered.size >= maxRemembered) remembered.clear();

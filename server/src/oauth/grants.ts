@@ -11,6 +11,7 @@ import { consentNotFound } from './errors.ts';
 import {
   addConsent,
   advanceGrant,
+  type Consent,
   endGrant,
   endGrantsOf,
   type Granted,
@@ -128,11 +129,7 @@ export async function advanceRefreshToken({ db, secrets }: GrantWorld, token: st
 /** What a user lets a client do from now on. */
 export async function giveConsent(
   { db }: Pick<GrantWorld, 'db'>,
-  {
-    userId,
-    client,
-    ...asked
-  }: { userId: string; client: StoredClient; scopes: string[]; claims: string[]; resources: string[] },
+  { userId, client, ...asked }: Consent & { userId: string; client: StoredClient },
 ): Promise<void> {
   await db.begin(async (tx) => {
     await addConsent(tx, { userId, clientUuid: client.id, ...asked });

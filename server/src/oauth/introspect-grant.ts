@@ -1,12 +1,12 @@
 /** Refresh tokens of clients, as other programs of the tenant are told of them and end them. */
 import type { Client } from './client.ts';
 import { OAuthError } from './errors.ts';
+import type { FindClient } from './find-client.ts';
 import { findLiveGrant } from './grant-store.ts';
 import { type GrantWorld, readGrantToken, refreshTokenPayload, revokeGrant } from './grants.ts';
-import type { StoredClient } from './store.ts';
 
 export interface GrantReader extends GrantWorld {
-  findClient: (clientId: string) => Promise<StoredClient | undefined>;
+  findClient: FindClient;
 }
 
 /** What is known of a live refresh token of a client of the same tenant. */

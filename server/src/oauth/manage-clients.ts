@@ -5,7 +5,7 @@ import { newId } from '../crypto/ids.ts';
 import type { Secrets } from '../crypto/secrets.ts';
 import type { Database, Queryable, Transaction } from '../database/database.ts';
 import { checkClient, checkNewClientId, checkResponseTypes, checkSecret, withReadKeys } from './check-client.ts';
-import { type Client, type ClientMetadata, completeMetadata, hasSecret } from './client.ts';
+import { type Client, type ClientMetadata, completeMetadata, hasSecret, isClientId } from './client.ts';
 import { hashSecret, newSecret } from './client-secret.ts';
 import { clientExists, clientNotFound } from './errors.ts';
 import {
@@ -211,11 +211,6 @@ async function audit(
   actor: string | undefined,
 ): Promise<void> {
   await recordAudit(tx, { tenantId, type, data: { client: clientId }, ...(actor === undefined ? {} : { actor }) });
-}
-
-/** PostgreSQL takes no NUL in text, and no client id holds anything else than printable ASCII. */
-function isClientId(text: string): boolean {
-  return /^[\x21-\x7e]{1,128}$/.test(text);
 }
 
 function once(values: string[]): string[] {

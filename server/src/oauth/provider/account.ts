@@ -3,11 +3,11 @@ import type { Account, KoaContextWithOIDC } from 'oidc-provider';
 import type { Database } from '../../database/database.ts';
 import { findUserById } from '../../users/store.ts';
 import type { User } from '../../users/user.ts';
-import type { StoredClient } from '../store.ts';
+import type { FindClient } from '../find-client.ts';
 
 export interface AccountWorld {
   db: Database;
-  findClient: (clientId: string) => Promise<StoredClient | undefined>;
+  findClient: FindClient;
 }
 
 export type UserAccount = Account & { user: User };

@@ -2,12 +2,13 @@ import type { Grant, KoaContextWithOIDC } from 'oidc-provider';
 import { newId } from '../../crypto/ids.ts';
 import type { Database } from '../../database/database.ts';
 import { isOpenIdScope } from '../client.ts';
+import type { FindClient } from '../find-client.ts';
 import { type Consent, findConsent } from '../grant-store.ts';
 import type { StoredClient } from '../store.ts';
 
 interface World {
   db: Database;
-  findClient: (clientId: string) => Promise<StoredClient | undefined>;
+  findClient: FindClient;
 }
 
 /** Requests of clients that the operator vouches for. */

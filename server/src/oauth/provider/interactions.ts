@@ -1,16 +1,18 @@
 /** Where a flow waits for a person: what it waits for, and how it goes on. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { errors, type default as Provider } from 'oidc-provider';
-import type { SigningKeys } from '../../crypto/signing-keys.ts';
+import type { KeySet, SigningKeys } from '../../crypto/signing-keys.ts';
 import type { BrowserCaller } from '../../sessions/browser-session.ts';
 import { interactionOver } from '../errors.ts';
+import type { FindClient } from '../find-client.ts';
+import type { Consent } from '../grant-store.ts';
 import { type GrantWorld, giveConsent } from '../grants.ts';
 import type { StoredClient } from '../store.ts';
 
 export interface InteractionWorld extends GrantWorld {
   keys: SigningKeys;
-  providerFor: (keys: Awaited<ReturnType<SigningKeys['fresh']>>) => Provider;
-  findClient: (clientId: string) => Promise<StoredClient | undefined>;
+  providerFor: (keys: KeySet) => Provider;
+  findClient: FindClient;
 }
 
 export interface Interaction {
@@ -28,7 +30,7 @@ export interface Interaction {
   before: { session: string | undefined; authenticatedAt: number | undefined };
   /** Whom the client expects, where it says so. */
   expectedUser: string | undefined;
-  asks: { scopes: string[]; claims: string[]; resources: string[] };
+  asks: Consent;
   /** Somebody has signed in on the way, who need not be whoever says yes then. */
   hasSignedIn: boolean;
 }

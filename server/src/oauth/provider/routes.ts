@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type Provider from 'oidc-provider';
-import type { SigningKeys } from '../../crypto/signing-keys.ts';
+import type { KeySet, SigningKeys } from '../../crypto/signing-keys.ts';
 import { policyForAnyTarget } from '../../http/headers.ts';
 import type { LinkPages } from '../../http/link-pages.ts';
 import type { App, Routes } from '../../http/server.ts';
@@ -17,7 +17,7 @@ export interface ProviderRoutesWorld {
   publicUrl: string;
   limits: Limits;
   linkPages: LinkPages;
-  providerFor: (keys: Awaited<ReturnType<SigningKeys['fresh']>>) => Provider;
+  providerFor: (keys: KeySet) => Provider;
 }
 
 /** Answers with the library; the body, if there is one, has been read by Fastify. */

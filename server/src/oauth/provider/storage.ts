@@ -15,6 +15,7 @@ import {
   type StoredArtifact,
 } from '../artifact-store.ts';
 import { toProviderMetadata } from '../client.ts';
+import type { FindClient } from '../find-client.ts';
 import { findLiveGrant, type Granted } from '../grant-store.ts';
 import {
   advanceRefreshToken,
@@ -28,7 +29,7 @@ import {
 import type { StoredClient } from '../store.ts';
 
 export interface StorageWorld extends GrantWorld {
-  findClient: (clientId: string) => Promise<StoredClient | undefined>;
+  findClient: FindClient;
 }
 
 export function makeStorage(world: StorageWorld): (model: string) => Adapter {
