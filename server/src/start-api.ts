@@ -43,7 +43,7 @@ import { invitationRoutes } from './invitations/routes.ts';
 import { openLimits } from './limits/limits.ts';
 import { makeFindClient } from './oauth/find-client.ts';
 import { bootstrapClient } from './oauth/manage-clients.ts';
-import { makeProviderFor } from './oauth/provider/provider.ts';
+import { makeProviderFor } from './oauth/provider/provider-for.ts';
 import { makeServe } from './oauth/provider/routes.ts';
 import { oauthRoutes } from './oauth/routes.ts';
 import { accountRoutes } from './pages/account.ts';

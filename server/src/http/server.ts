@@ -17,6 +17,7 @@ import { observeRequests } from './metrics.ts';
 import { stylesheet } from './page.ts';
 import { answerUnknown, answerUnreadable, invalidRequest, sendProblem, unsupportedMediaType } from './problem.ts';
 import { Problem } from './problem-schema.ts';
+import { compileSerializer } from './serialize.ts';
 import { warnOfUntrustedProxy } from './untrusted-proxy.ts';
 import { compileValidator } from './validate.ts';
 
@@ -64,6 +65,7 @@ export async function buildServer({ log, publicUrl, trustProxy, version, routes 
       const given = request.headers['x-request-id'];
       return typeof given === 'string' && /^[\w-]{1,64}$/.test(given) ? given : randomUUID();
     },
+    schemaController: { compilersFactory: { buildSerializer: compileSerializer } },
     frameworkErrors: sendProblem,
     clientErrorHandler: answerUnreadable,
     return503OnClosing: false,

@@ -8,10 +8,12 @@ import { invalidRequest } from './problem.ts';
 // Of a body with more faults than these the first ones are enough to go on with.
 Settings.Set({ maxErrors: 20 });
 
+/** Compiled with the first request, as answers are (`serialize.ts`). */
 export const compileValidator: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
-  const check = Compile(schema);
+  let check: ReturnType<typeof Compile> | undefined;
   const numbers = httpPart === 'body' ? [] : integersOf(schema);
   return (input: unknown) => {
+    check ??= Compile(schema);
     const value = readNumbers(numbers, input);
     if (check.Check(value)) return { value };
     return { error: invalidRequest({ ...describe(check.Errors(value), httpPart) }) };

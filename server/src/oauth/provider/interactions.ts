@@ -1,17 +1,18 @@
 /** Where a flow waits for a person: what it waits for, and how it goes on. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { errors, type default as Provider } from 'oidc-provider';
-import type { KeySet, SigningKeys } from '../../crypto/signing-keys.ts';
+import type Provider from 'oidc-provider';
+import type { SigningKeys } from '../../crypto/signing-keys.ts';
 import type { BrowserCaller } from '../../sessions/browser-session.ts';
 import { interactionOver } from '../errors.ts';
 import type { FindClient } from '../find-client.ts';
 import type { Consent } from '../grant-store.ts';
 import { type GrantWorld, giveConsent } from '../grants.ts';
 import type { StoredClient } from '../store.ts';
+import type { ProviderFor } from './provider-for.ts';
 
 export interface InteractionWorld extends GrantWorld {
   keys: SigningKeys;
-  providerFor: (keys: KeySet) => Provider;
+  providerFor: ProviderFor;
   findClient: FindClient;
 }
 
@@ -44,9 +45,9 @@ export async function findInteraction(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<Interaction> {
-  const provider = world.providerFor(await world.keys.fresh());
+  const provider = await world.providerFor(await world.keys.fresh());
   const found = await provider.interactionDetails(request.raw, reply.raw).catch((error: unknown) => {
-    if (error instanceof errors.SessionNotFound) throw interactionIsOver();
+    if (error instanceof Error && error.name === 'SessionNotFound') throw interactionIsOver();
     throw error;
   });
   const { uid, prompt, params } = found;
@@ -131,7 +132,7 @@ async function finish(
   result: Parameters<Provider['interactionResult']>[2],
   options?: Parameters<Provider['interactionResult']>[3],
 ): Promise<string> {
-  const provider = providerFor(await keys.fresh());
+  const provider = await providerFor(await keys.fresh());
   // To the path alone: what the library made of it was made from our own address.
   return new URL(await provider.interactionResult(req, res, result, options)).pathname;
 }

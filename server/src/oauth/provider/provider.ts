@@ -13,17 +13,7 @@ import { bridgeSessions } from './session.ts';
 import { Unavailable } from './storage.ts';
 import { bridgeTokens } from './tokens.ts';
 
-/** An instance holds the keys of one moment: each key set has its own, and the last two or so are kept. */
-export function makeProviderFor(world: ProviderWorld): (keys: KeySet) => Provider {
-  const known = new WeakMap<KeySet, Provider>();
-  return (keys) => {
-    const provider = known.get(keys) ?? makeProvider(world, keys);
-    known.set(keys, provider);
-    return provider;
-  };
-}
-
-function makeProvider(world: ProviderWorld, keys: KeySet): Provider {
+export function makeProvider(world: ProviderWorld, keys: KeySet): Provider {
   const { publicUrl, secrets, log } = world;
   const provider = new Provider(publicUrl, configuration(world, keys));
   // The host and the scheme of PUBLIC_URL arrive as if from a proxy (`routes.ts`), whatever the request says.

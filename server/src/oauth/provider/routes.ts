@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type Provider from 'oidc-provider';
-import type { KeySet, SigningKeys } from '../../crypto/signing-keys.ts';
+import type { SigningKeys } from '../../crypto/signing-keys.ts';
 import { policyForAnyTarget } from '../../http/headers.ts';
 import type { LinkPages } from '../../http/link-pages.ts';
 import type { App, Routes } from '../../http/server.ts';
@@ -11,13 +11,14 @@ import { sourceOf } from '../../limits/source.ts';
 import { refuseSecretInUrl } from '../authenticate-client.ts';
 import { sendOAuthError } from '../errors.ts';
 import { paths } from './paths.ts';
+import type { ProviderFor } from './provider-for.ts';
 
 export interface ProviderRoutesWorld {
   keys: SigningKeys;
   publicUrl: string;
   limits: Limits;
   linkPages: LinkPages;
-  providerFor: (keys: KeySet) => Provider;
+  providerFor: ProviderFor;
 }
 
 /** Answers with the library; the body, if there is one, has been read by Fastify. */
@@ -44,7 +45,7 @@ export function makeServe({
   const prefix = pathname === '/' ? '' : pathname;
   const answering = new WeakMap<Provider, ReturnType<Provider['callback']>>();
   return async (request, reply, path) => {
-    const provider = providerFor(await keys.fresh());
+    const provider = await providerFor(await keys.fresh());
     const answer = answering.get(provider) ?? provider.callback();
     answering.set(provider, answer);
     const { raw: req } = request;
