@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePorts } from '../server/test/support/start-postern.ts';
+import { freePorts } from '../server/test/support/free-ports.ts';
 import { waitFor } from '../server/test/support/wait-for.ts';
 import { answers, has } from './machine.ts';
 

@@ -4,7 +4,7 @@ import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePorts } from '../server/test/support/start-postern.ts';
+import { freePorts } from '../server/test/support/free-ports.ts';
 import { waitFor } from '../server/test/support/wait-for.ts';
 import { answers, has } from './machine.ts';
 import { median, rounds } from './report.ts';

@@ -1,6 +1,6 @@
 /** Where letters go: Postfix's `smtp-sink` where the machine has it, since it costs least, else a sink of our own. */
 import { spawn } from 'node:child_process';
-import { freePorts } from '../server/test/support/start-postern.ts';
+import { freePorts } from '../server/test/support/free-ports.ts';
 import { waitFor } from '../server/test/support/wait-for.ts';
 import { startChild } from './child.ts';
 import { answers, has } from './machine.ts';

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { freePorts } from '../support/free-ports.ts';
 import { letterTo, proofIn } from '../support/mailbox.ts';
-import { freePorts, type Postern, startPostern } from '../support/start-postern.ts';
+import { type Postern, startPostern } from '../support/start-postern.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 describe('a Postern whose broker is not there', () => {

@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { SmtpTransport } from '../../src/transport/smtp.ts';
+import { freePorts } from '../support/free-ports.ts';
 import { tokenOf } from '../support/judge.ts';
 import { aMessage } from '../support/message.ts';
 import { type ScriptedSmtp, type Stage, startScriptedSmtp } from '../support/scripted-smtp.ts';
-import { freePorts, type Postern, startPostern } from '../support/start-postern.ts';
+import { type Postern, startPostern } from '../support/start-postern.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const message = aMessage();

@@ -1,8 +1,9 @@
 /** Nothing accepted is lost: SMTP down, kill -9, and then everything arrives with the Message-ID it was accepted with. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { freePorts } from '../support/free-ports.ts';
 import { type Sink, startSink } from '../support/smtp-sink.ts';
-import { freePorts, type Postern, startPostern } from '../support/start-postern.ts';
+import { type Postern, startPostern } from '../support/start-postern.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 describe('with the SMTP server down', () => {

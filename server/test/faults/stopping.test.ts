@@ -9,7 +9,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { freePorts, type Postern, removeData, startPostern } from '../support/start-postern.ts';
+import { freePorts } from '../support/free-ports.ts';
+import { type Postern, removeData, startPostern } from '../support/start-postern.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const password = 'Password@123';

@@ -4,10 +4,11 @@ import { readFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { openChromium, skipWithoutChromium } from '../support/chromium.ts';
+import { freePorts } from '../support/free-ports.ts';
 import { type InboxMessage, letterTo, proofIn } from '../support/mailbox.ts';
 import { clientId, clientSecret, type OpenIdProvider, startOpenIdProvider } from '../support/openid-provider.ts';
 import { focusOf, lowContrasts, structureFaults } from '../support/page-checks.ts';
-import { freePorts, type Postern, startPostern } from '../support/start-postern.ts';
+import { type Postern, startPostern } from '../support/start-postern.ts';
 
 const password = 'Password@123';
 let count = 0;

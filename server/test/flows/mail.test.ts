@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { after, before, describe, it } from 'node:test';
+import { freePorts } from '../support/free-ports.ts';
 import { type Received, Refusal, type Sink, startSink } from '../support/smtp-sink.ts';
-import { freePorts, type Postern, startPostern } from '../support/start-postern.ts';
+import { type Postern, startPostern } from '../support/start-postern.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 async function tokenOf(postern: Postern, scope = 'email'): Promise<string> {

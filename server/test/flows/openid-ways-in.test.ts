@@ -4,6 +4,7 @@ import { after, before, describe, it } from 'node:test';
 import * as client from 'openid-client';
 import { openDevice } from '../support/authenticator.ts';
 import { type Browser, openBrowser, type Page } from '../support/browser.ts';
+import { freePorts } from '../support/free-ports.ts';
 import { type InboxMessage, letterTo, proofIn } from '../support/mailbox.ts';
 import { clientId, clientSecret, type OpenIdProvider, startOpenIdProvider } from '../support/openid-provider.ts';
 import {
@@ -25,7 +26,6 @@ import {
   send,
   signIn,
 } from '../support/relying-party.ts';
-import { freePorts } from '../support/start-postern.ts';
 
 const isLogIn = ({ text }: InboxMessage) => text.includes('/auth/otp/verify?token=');
 

@@ -4,6 +4,7 @@ import { after, before, describe, it } from 'node:test';
 import { SignJWT } from 'jose';
 import { totpCode } from '../support/authenticator.ts';
 import { openBrowser, type Page } from '../support/browser.ts';
+import { freePorts } from '../support/free-ports.ts';
 import { type InboxMessage, letterTo } from '../support/mailbox.ts';
 import {
   clientId,
@@ -14,7 +15,7 @@ import {
   startLyingProvider,
   startOpenIdProvider,
 } from '../support/openid-provider.ts';
-import { freePorts, type Postern, startPostern } from '../support/start-postern.ts';
+import { type Postern, startPostern } from '../support/start-postern.ts';
 
 const password = 'Password@123';
 const json = 'application/json';

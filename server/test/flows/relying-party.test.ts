@@ -6,9 +6,10 @@ import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { openChromium, skipWithoutChromium } from '../support/chromium.ts';
+import { freePorts } from '../support/free-ports.ts';
 import { lowContrasts, structureFaults } from '../support/page-checks.ts';
 import { makePerson, type Person, password } from '../support/relying-party.ts';
-import { freePorts, type Postern, startPostern } from '../support/start-postern.ts';
+import { type Postern, startPostern } from '../support/start-postern.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const docs = readFileSync(new URL('../../../docs/openid-connect.md', import.meta.url), 'utf8');

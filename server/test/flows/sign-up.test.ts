@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { type Browser, openBrowser, type Page } from '../support/browser.ts';
+import { freePorts } from '../support/free-ports.ts';
 import { letterTo, proofIn } from '../support/mailbox.ts';
 import { clientId, clientSecret, type OpenIdProvider, startOpenIdProvider } from '../support/openid-provider.ts';
-import { freePorts, type Postern, startPostern } from '../support/start-postern.ts';
+import { type Postern, startPostern } from '../support/start-postern.ts';
 
 const password = 'Password@123';
 let count = 0;

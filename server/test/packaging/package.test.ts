@@ -6,7 +6,8 @@ import { mkdir, mkdtemp, readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { call, freePorts, removeData } from '../support/start-postern.ts';
+import { freePorts } from '../support/free-ports.ts';
+import { call, removeData } from '../support/start-postern.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { cleanEnvironment, repository, run, withoutRegistry } from './clean-environment.ts';
 

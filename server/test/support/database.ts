@@ -1,11 +1,10 @@
 /**
- * A database of its own for each test that talks SQL: the embedded server is started once per test process and a fresh,
- * migrated database is made in it.
+ * A database of its own for each test that talks SQL: the embedded server is started once per test process, and what is
+ * migrated in it already is the template of each database.
  */
 import pino from 'pino';
 import { connectDatabase, type Database } from '../../src/database/database.ts';
 import { type EmbeddedPostgres, openEmbedded } from '../../src/database/embedded.ts';
-import { migrate } from '../../src/database/migrate.ts';
 import { prepareData } from './prepared-data.ts';
 import { removeData } from './start-postern.ts';
 
@@ -17,17 +16,18 @@ let open = 0;
 export async function testDatabase(): Promise<{ db: Database; url: string; close: () => Promise<void> }> {
   open++;
   server ??= (async () => {
-    const dataDir = await prepareData();
+    const dataDir = await prepareData('migrated');
     return { ...(await openEmbedded(dataDir, pino({ level: 'silent' }))), dataDir };
   })();
   const { url: adminUrl, close: stop, dataDir } = await server;
   const name = `test_${process.pid}_${++count}`;
-  const admin = connectDatabase(adminUrl, { max: 1, name: 'postern test' });
-  await admin.unsafe(`CREATE DATABASE ${name}`);
+  const urlOf = (database: string) => adminUrl.replace(/\/postgres$/, `/${database}`);
+  const admin = connectDatabase(urlOf('template1'), { max: 1, name: 'postern test' });
+  await admin.unsafe(`CREATE DATABASE ${name} TEMPLATE postgres`);
   await admin.end();
-  const url = adminUrl.replace(/\/postgres$/, `/${name}`);
+  const url = urlOf(name);
   const db = connectDatabase(url, { max: 8, name: 'postern test' });
-  await migrate(db);
+  await db`UPDATE installation SET id = gen_random_uuid()`;
   return {
     db,
     url,

@@ -1,7 +1,7 @@
 /** A Redis of a test's own, which it may flush, stop and kill. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createClient } from 'redis';
-import { freePorts } from './start-postern.ts';
+import { freePorts } from './free-ports.ts';
 import { waitFor } from './wait-for.ts';
 
 export type RedisClient = ReturnType<typeof createClient>;

@@ -1,10 +1,11 @@
 /** Starts a whole Postern, as a user would: its own process, its own data folder, free ports. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { existsSync, readFileSync } from 'node:fs';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { prepareData } from './prepared-data.ts';
+import { freePorts } from './free-ports.ts';
+import { prepareData, type Stage } from './prepared-data.ts';
 import { waitFor } from './wait-for.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -66,10 +67,10 @@ export interface StartOptions {
 
 /** @throws Error with the output when it does not become ready in 30 s */
 export async function startPostern(options: StartOptions = {}): Promise<Postern> {
-  const dataDir = options.dataDir ?? (await prepareData());
+  const dataDir = options.dataDir ?? (await prepareData(stageFor(options.env ?? {})));
   const [port, inboxPort] = await freePorts(2);
   const env: Record<string, string> = {
-    PATH: process.env.PATH ?? '',
+    ...ofTheMachine(),
     HOME: process.env.HOME ?? '',
     PORT: String(port),
     INBOX_PORT: String(inboxPort),
@@ -78,6 +79,12 @@ export async function startPostern(options: StartOptions = {}): Promise<Postern>
     ...options.env,
   };
   return launch(env, dataDir, options);
+}
+
+/** Keys that are there are sealed, and Posterns that share a broker are told apart by what they were given as they migrated. */
+function stageFor({ SECRET_KEY, QUEUE_URL, REDIS_URL }: Record<string, string>): Stage {
+  if (QUEUE_URL !== undefined || REDIS_URL !== undefined) return 'cluster';
+  return SECRET_KEY === undefined ? 'started' : 'migrated';
 }
 
 async function launch(env: Record<string, string>, dataDir: string, options: StartOptions): Promise<Postern> {
@@ -135,13 +142,19 @@ async function launch(env: Record<string, string>, dataDir: string, options: Sta
   return postern;
 }
 
+/** What every process is given, whatever its settings. */
+function ofTheMachine(): Record<string, string> {
+  const { PATH = '', NODE_COMPILE_CACHE } = process.env;
+  return { PATH, ...(NODE_COMPILE_CACHE !== undefined && { NODE_COMPILE_CACHE }) };
+}
+
 /** Runs a command line to its end. */
 export async function runMain(
   args: string[],
   env: Record<string, string>,
   cwd: string,
 ): Promise<{ code: number; stdout: string; stderr: string }> {
-  const child = spawn(process.execPath, [main, ...args], { env: { PATH: process.env.PATH ?? '', ...env }, cwd });
+  const child = spawn(process.execPath, [main, ...args], { env: { ...ofTheMachine(), ...env }, cwd });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (chunk) => (stdout += chunk));
@@ -178,27 +191,8 @@ export async function call(url: string, method: string, options: CallOptions = {
   return { status: response.status, headers: response.headers, text, body: parsed };
 }
 
-/** Distinct ports nobody listens on right now. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => {
-    const address = server.address();
-    if (address === null || typeof address === 'string') throw new Error('no port');
-    return address.port;
-  });
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-}
-
 /** Stops an embedded PostgreSQL that a killed Postern left behind, then removes the folder. */
 export async function removeData(dataDir: string): Promise<void> {
-  const { readFile } = await import('node:fs/promises');
   const pid = Number(
     (await readFile(join(dataDir, 'postgres', 'postmaster.pid'), 'utf8').catch(() => '')).split('\n')[0],
   );
@@ -216,7 +210,8 @@ export async function removeData(dataDir: string): Promise<void> {
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
+    // Who has ended is still there until somebody takes notice; not every init does so at once.
+    return !existsSync('/proc/self') || !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
   } catch {
     return false;
   }
