@@ -41,7 +41,7 @@ import { inboxRoutes } from './inbox/routes.ts';
 import type { Inbox } from './inbox/smtp.ts';
 import { invitationRoutes } from './invitations/routes.ts';
 import { openLimits } from './limits/limits.ts';
-import { makeFindClient } from './oauth/find-client.ts';
+import { openClientDirectory } from './oauth/find-client.ts';
 import { bootstrapClient } from './oauth/manage-clients.ts';
 import { makeProviderFor } from './oauth/provider/provider-for.ts';
 import { makeServe } from './oauth/provider/routes.ts';
@@ -204,7 +204,7 @@ async function buildWorld(parts: ApiParts, { limitStore, cache, redis }: Shared)
   stops.push(templates.close);
   const tokenWorld = { ...config, secrets, signer };
   const forgetUser = makeForgetUser(cache);
-  const findClient = makeFindClient(db);
+  const clients = openClientDirectory(db);
   const readDocument = makeReadDocument({ policy: keySetPolicy(config), version });
   const providerFor = makeProviderFor({
     ...config,
@@ -213,7 +213,7 @@ async function buildWorld(parts: ApiParts, { limitStore, cache, redis }: Shared)
     secrets,
     log,
     cache,
-    findClient,
+    ...clients,
     verifier,
     revocations,
     revoke: revocations.revoke,
@@ -222,7 +222,7 @@ async function buildWorld(parts: ApiParts, { limitStore, cache, redis }: Shared)
   });
   return {
     ...config,
-    findClient,
+    ...clients,
     readDocument,
     providerFor,
     serveProvider: makeServe({ keys, publicUrl, providerFor }),

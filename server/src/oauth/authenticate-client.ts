@@ -8,7 +8,7 @@ import { type AssertionWorld, assertionType, checkAssertion, signsAssertions, su
 import { makeFindClientKeys, type ReadDocument } from './client-keys.ts';
 import { secretText } from './client-secret.ts';
 import { OAuthError } from './errors.ts';
-import type { FindClient } from './find-client.ts';
+import type { ClientDirectory } from './find-client.ts';
 import type { StoredClient } from './store.ts';
 
 export type AuthenticateClient = (request: FastifyRequest) => Promise<Client>;
@@ -18,24 +18,52 @@ export type AuthenticateClient = (request: FastifyRequest) => Promise<Client>;
  * public clients. The client it returns has proven its secret or its key, or has none.
  */
 export function makeAuthenticateClient(
-  world: Omit<AssertionWorld, 'findClientKeys'> & {
-    secrets: Secrets;
-    findClient: FindClient;
-    readDocument: ReadDocument;
-  },
+  world: Omit<AssertionWorld, 'findClientKeys'> & ProofWorld & { readDocument: ReadDocument },
 ): AuthenticateClient {
-  const { secrets, findClient } = world;
   const assertionWorld = { ...world, findClientKeys: makeFindClientKeys(world) };
   return async (request) => {
     const { clientId, secret, assertion } = readCredential(request);
-    const client = await findClient(clientId);
     // Who has a key gets in by no secret, and who has a secret by no key: whichever is weaker would be the one that counts.
-    if (!client || signsAssertions(client) !== (assertion !== undefined)) throw noSuchClient();
+    const client =
+      assertion === undefined
+        ? await findProven(world, clientId, secret)
+        : await findWhere(world, clientId, signsAssertions);
+    if (!client) throw noSuchClient();
     if (assertion !== undefined) {
       await checkAssertion(assertionWorld, client, { assertion, path: request.routeOptions.url ?? '' });
-    } else if (!provesSecret(secrets, client, secret)) throw noSuchClient();
+    }
     return client;
   };
+}
+
+/** The client, if this is its secret, or if it has none and none was sent. */
+export function findProven(
+  world: ProofWorld,
+  clientId: string,
+  secret: string | undefined,
+): Promise<StoredClient | undefined> {
+  return findWhere(
+    world,
+    clientId,
+    (client) => !signsAssertions(client) && provesSecret(world.secrets, client, secret),
+  );
+}
+
+export interface ProofWorld extends ClientDirectory {
+  secrets: Secrets;
+}
+
+/** Whoever is refused for what is remembered is held against what is stored: the client, or its secret, may be a moment old. */
+async function findWhere(
+  { findClient, readClient }: ClientDirectory,
+  clientId: string,
+  isIt: (client: StoredClient) => boolean,
+): Promise<StoredClient | undefined> {
+  for (const find of [findClient, readClient]) {
+    const client = await find(clientId);
+    if (client && isIt(client)) return client;
+  }
+  return undefined;
 }
 
 function noSuchClient(): OAuthError {
@@ -43,7 +71,7 @@ function noSuchClient(): OAuthError {
 }
 
 /** Whether a client sent what it has to: its secret, or the one before for as long as that is good; none if it is public. */
-export function provesSecret(secrets: Secrets, client: StoredClient, secret: string | undefined): boolean {
+function provesSecret(secrets: Secrets, client: StoredClient, secret: string | undefined): boolean {
   if (client.isPublic) return secret === undefined;
   if (secret === undefined || !hasSecret(client)) return false;
   const kept = [client.secretHash, client.formerSecretHash].filter((hash) => hash !== null);

@@ -10,7 +10,7 @@ import { hashSecret, newSecret } from './client-secret.ts';
 import { clientExists, clientNotFound } from './errors.ts';
 import {
   allClients,
-  findStoredClient,
+  findStoredClients,
   insertClient,
   lockClient,
   removeClient,
@@ -88,7 +88,8 @@ export async function listClients({ db }: { db: Database }, tenantId?: string): 
 
 /** @throws clientNotFound */
 export async function readClient({ db }: { db: Database }, named: Named): Promise<Client> {
-  return ofTenant(isClientId(named.clientId) ? await findStoredClient(db, named.clientId) : undefined, named);
+  const [client] = isClientId(named.clientId) ? await findStoredClients(db, [named.clientId]) : [];
+  return ofTenant(client, named);
 }
 
 /**

@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import type { SigningKeys } from '../crypto/signing-keys.ts';
 import type { App, Routes } from '../http/server.ts';
-import { makeAuthenticateClient, parameters, refuseSecretInUrl } from './authenticate-client.ts';
+import { makeAuthenticateClient, type ProofWorld, parameters, refuseSecretInUrl } from './authenticate-client.ts';
 import { assertionType } from './client-assertion.ts';
 import type { ReadDocument } from './client-keys.ts';
 import { clientRoutes } from './client-routes.ts';
@@ -15,6 +15,7 @@ import { type RegisterWorld, registerRoutes } from './register-routes.ts';
 
 export interface OAuthWorld
   extends TokenReader,
+    ProofWorld,
     ClientGrantWorld,
     ConsentWorld,
     RegisterWorld,

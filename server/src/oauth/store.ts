@@ -65,9 +65,9 @@ export async function insertClient(db: Queryable, client: NewClient): Promise<Cl
   return row && withoutHashes(row);
 }
 
-export async function findStoredClient(db: Queryable, clientId: string): Promise<StoredClient | undefined> {
-  const [row] = await db<ClientRow[]>`SELECT ${columns(db)} FROM clients WHERE client_id = ${clientId}`;
-  return row && toClient(row);
+export async function findStoredClients(db: Queryable, clientIds: string[]): Promise<StoredClient[]> {
+  const rows = await db<ClientRow[]>`SELECT ${columns(db)} FROM clients WHERE client_id = ANY (${clientIds})`;
+  return rows.map(toClient);
 }
 
 /** For a change that depends on what it is now: nobody else changes it until the transaction ends. */

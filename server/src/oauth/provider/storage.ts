@@ -15,7 +15,7 @@ import {
   type StoredArtifact,
 } from '../artifact-store.ts';
 import { toProviderMetadata } from '../client.ts';
-import type { FindClient } from '../find-client.ts';
+import type { ClientDirectory } from '../find-client.ts';
 import { findLiveGrant, type Granted } from '../grant-store.ts';
 import {
   advanceRefreshToken,
@@ -28,9 +28,7 @@ import {
 } from '../grants.ts';
 import type { StoredClient } from '../store.ts';
 
-export interface StorageWorld extends GrantWorld {
-  findClient: FindClient;
-}
+export interface StorageWorld extends GrantWorld, ClientDirectory {}
 
 export function makeStorage(world: StorageWorld): (model: string) => Adapter {
   return (model) => told(storageFor(world, model));
