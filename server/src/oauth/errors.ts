@@ -53,9 +53,9 @@ function toAnswer(thrown: unknown) {
   }
   const problem = toPosternError(thrown);
   const description = problem.details.detail ?? problem.title;
-  if (problem.status === 503) {
+  if (problem.status === 503 || problem.status === 429) {
     const { retryAfterSeconds } = problem.details;
-    return { status: 503, error: 'temporarily_unavailable', description, retryAfterSeconds };
+    return { status: problem.status, error: 'temporarily_unavailable', description, retryAfterSeconds };
   }
   if (problem.status >= 500) return { status: 500, error: 'server_error', description: problem.title };
   return { status: problem.status === 413 ? 413 : 400, error: 'invalid_request', description };

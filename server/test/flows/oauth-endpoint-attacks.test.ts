@@ -15,6 +15,7 @@ import {
 } from '../support/raw-client.ts';
 import { redirectUri } from '../support/relying-party.ts';
 import type { Reply } from '../support/start-postern.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const deviceCode = 'urn:ietf:params:oauth:grant-type:device_code';
 const afterLogout = 'https://client.example/bye';
@@ -243,6 +244,44 @@ describe('attacks on the other endpoints', () => {
     assert.match(sent.url, /\/sign-in\?server=elsewhere/);
     assert.equal(await poll(elsewhere, theirs.device_code), 'authorization_pending');
     assert.equal(await granted(elsewhere, ann), 0);
+  });
+
+  it('lets nobody fill the database from one address by sign-ins that are begun and left, and stops nobody who is in', async () => {
+    const { db } = target;
+    const open = await makeAny({ token_endpoint_auth_method: 'none' });
+    const { all } = target.authorizeUrl(open);
+    const ways: [string, () => Promise<number>, number][] = [
+      ['authorize', async () => (await target.knock(openBrowser(), target.authorizeUrl(open).url)).status, 303],
+      ['push', async () => (await post('/oauth/par', defined(all))).status, 201],
+      ['device', async () => (await post('/oauth/device', { ...named(open), scope: 'openid' })).status, 200],
+    ];
+    const artifacts = async () => (await db`SELECT FROM oauth_artifacts`).length;
+    const beginAnew = async (way: string, ask: () => Promise<number>, good: number) => {
+      await db`DELETE FROM limits`;
+      // Where it was empty, the node remembers that for half a second.
+      await waitFor(async () => (await ask()) === good, { what: `${way} to be let through` });
+    };
+    for (const [way, ask, good] of ways) {
+      await beginAnew(way, ask, good);
+      // A thousand may be begun at once; all but ten of them have been.
+      await waitFor(async () => (await db`UPDATE limits SET paid_at = now() + interval '495 s'`).count === 1, {
+        what: `the count of ${way}`,
+      });
+      const before = await artifacts();
+      const statuses: number[] = [];
+      while (statuses.at(-1) !== 429 && statuses.length < 60) statuses.push(await ask());
+      assert.deepEqual([...new Set(statuses)], [good, 429], way);
+      // Two come back in a second, and one is under way as the last one is counted.
+      assert.ok(statuses.length > 10, `${way}: ${statuses.length}`);
+      assert.equal((await artifacts()) - before, statuses.length - 1, way);
+    }
+    const refused = await target.knock(openBrowser(), target.authorizeUrl(client).url);
+    assert.equal(refused.status, 429);
+    assert.ok(Number(refused.headers.get('retry-after')) > 0);
+    assert.match(refused.headers.get('content-type') ?? '', /^text\/html/);
+    const pushed = await post('/oauth/par', defined(all));
+    assert.deepEqual([pushed.status, pushed.body.error], [429, 'temporarily_unavailable']);
+    for (const way of ways) await beginAnew(...way);
   });
 
   it('lets nobody try out codes of devices: twenty wrong ones from one address, then 429', async () => {

@@ -260,9 +260,11 @@ describe('signing out', () => {
 
   it('is done at once where nobody is signed in', async () => {
     const browser = openBrowser();
-    const page = await browser.open(leave({ post_logout_redirect_uri: bye, state: 'x' }), { until: bye });
-    const back = page.url.startsWith(bye) ? page : await send(browser, page, '', { until: bye });
+    const back = await browser.open(leave({ post_logout_redirect_uri: bye, state: 'x' }), { until: bye });
     assert.equal(back.url, `${bye}?state=x`);
+    const nowhere = await browser.open(`${stage.url}/oauth/logout?post_logout_redirect_uri=${bye}`);
+    assert.equal(nowhere.url, `${stage.url}/oauth/logout/success`);
+    assert.match(nowhere.text, /signed out/i);
   });
 
   it('by the password ends it as well: whoever changes it in one browser keeps that one alone', async () => {

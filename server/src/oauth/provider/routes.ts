@@ -33,6 +33,15 @@ const userCodes: Limit = {
   isBySource: true,
 };
 
+/** Whoever comes without a session or a secret leaves a row behind all the same, for up to an hour. */
+const begun: Limit = {
+  code: 'limits.flows',
+  what: 'sign-ins begun from one address',
+  burst: 1_000,
+  refillSeconds: 0.5,
+  isBySource: true,
+};
+
 const tags = ['OAuth'];
 const form = ['application/x-www-form-urlencoded'];
 
@@ -101,6 +110,17 @@ export function providerRoutes(
 ): Routes {
   return (app) => {
     const pass = (path?: string) => (request: FastifyRequest, reply: FastifyReply) => serve(request, reply, path);
+    /** Counted where something was begun, so that those who are signed in already wait for nothing. */
+    const passCounted =
+      (path: string, hasBegun: (request: FastifyRequest, response: ServerResponse) => boolean) =>
+      (request: FastifyRequest, reply: FastifyReply) => {
+        const use = [{ limit: begun, key: sourceOf(request.ip) }];
+        limits.check(use);
+        // That there are too many is told to whoever comes next.
+        const count = () => hasBegun(request, reply.raw) && limits.take(use).catch(() => {});
+        reply.raw.once('finish', count);
+        return serve(request, reply, path);
+      };
 
     app.register(async (plain) => {
       const scope = plain as App;
@@ -112,13 +132,14 @@ export function providerRoutes(
         scope.get(
           url,
           {
+            errorHandler: linkPages.fault,
             schema: {
               tags,
               summary: 'Where a client sends the browser of whoever shall sign in',
               produces: ['text/html'],
             },
           },
-          pass(paths.authorization),
+          passCounted(paths.authorization, (_request, response) => isInteraction(response)),
         );
       }
       scope.post(
@@ -162,7 +183,7 @@ export function providerRoutes(
             consumes: form,
           },
         },
-        pass(paths.pushed_authorization_request),
+        passCounted(paths.pushed_authorization_request, isByAnybody),
       );
       scope.post(
         paths.device_authorization,
@@ -175,7 +196,7 @@ export function providerRoutes(
             consumes: form,
           },
         },
-        pass(paths.device_authorization),
+        passCounted(paths.device_authorization, isByAnybody),
       );
 
       scope.get(
@@ -223,4 +244,14 @@ export function providerRoutes(
       scope.get(`${paths.code_verification}/:uid`, { schema: { hide: true } }, pass());
     });
   };
+}
+
+function isInteraction(response: ServerResponse): boolean {
+  return String(response.getHeader('location') ?? '').includes('/oauth/interaction/');
+}
+
+/** Whether a client that proves nothing has left something here. */
+function isByAnybody({ headers, body }: FastifyRequest, { statusCode }: ServerResponse): boolean {
+  const proof = ['client_secret', 'client_assertion'];
+  return statusCode < 400 && headers.authorization === undefined && !proof.some((name) => name in Object(body));
 }
