@@ -10,7 +10,11 @@ import { heading, median, medianLoad, medianOf, report, rounds } from './report.
 export async function identity({ seconds }: { seconds: number }): Promise<void> {
   heading('starting, registrations, tokens of clients');
   await timeToReady();
-  const postern = await startPostern({ env: { LOG_LEVEL: 'warn', RATE_LIMITS: 'off' }, args: ['--role', 'api'] });
+  const postern = await startPostern({
+    isOnDisk: true,
+    env: { LOG_LEVEL: 'warn', RATE_LIMITS: 'off' },
+    args: ['--role', 'api'],
+  });
   try {
     await registrations(postern, seconds);
     await tokens(postern, seconds);

@@ -34,6 +34,7 @@ export async function startBenchPostern({
 }: Options): Promise<BenchPostern> {
   const postern = await startPostern({
     ...options,
+    isOnDisk: true,
     env: {
       POSTERN_ENV: 'development',
       LOG_LEVEL: 'warn',

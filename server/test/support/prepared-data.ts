@@ -28,9 +28,9 @@ const cache = fileURLToPath(new URL('../../.cache', import.meta.url));
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const prefix = 'data-';
 
-/** @returns a new folder */
-export async function prepareData(stage: Stage): Promise<string> {
-  const folder = await mkdtemp(join(scratch, 'postern-test-'));
+/** @returns a new folder; on the disk where what a commit costs is to be measured */
+export async function prepareData(stage: Stage, where: 'memory' | 'disk' = 'memory'): Promise<string> {
+  const folder = await mkdtemp(join(where === 'disk' ? tmpdir() : scratch, 'postern-test-'));
   // Where there is no `cp` that keeps owners, each start makes its own cluster.
   if (process.platform !== 'win32') copy(await kept(stage), folder);
   return folder;

@@ -63,11 +63,14 @@ export interface StartOptions {
   dataDir?: string;
   /** Start a process that serves no HTTP (role worker). */
   headless?: boolean;
+  /** Whether its own data folder is on the disk, and not in memory. */
+  isOnDisk?: boolean;
 }
 
 /** @throws Error with the output when it does not become ready in 30 s */
 export async function startPostern(options: StartOptions = {}): Promise<Postern> {
-  const dataDir = options.dataDir ?? (await prepareData(stageFor(options.env ?? {})));
+  const dataDir =
+    options.dataDir ?? (await prepareData(stageFor(options.env ?? {}), options.isOnDisk ? 'disk' : 'memory'));
   const [port, inboxPort] = await freePorts(2);
   const env: Record<string, string> = {
     ...ofTheMachine(),
