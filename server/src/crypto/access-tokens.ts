@@ -4,6 +4,7 @@ import { compactVerify, errors } from 'jose';
 import type { AccessTokenClaims } from './claims.ts';
 import { makeSign } from './signatures.ts';
 import { isKid, type KeySet, type SigningKeys } from './signing-keys.ts';
+import type { Signer } from './signing-thread.ts';
 
 export interface TokenSigner {
   /** Returns the JWT. Where not given, `iat` is now and `jti` random. */
@@ -49,7 +50,7 @@ interface Verified {
 
 export function makeTokenSigner({ keys, publicUrl }: { keys: SigningKeys; publicUrl: string }): TokenSigner {
   const sign = makeSign();
-  let header = { kid: '', encoded: '' };
+  let signer: (Signer & { kid: string }) | undefined;
   return {
     sign: async (token) => {
       const { sub, clientId, scope, sid, tenant, authentication, roles = [], rev = [] } = token;
@@ -63,22 +64,24 @@ export function makeTokenSigner({ keys, publicUrl }: { keys: SigningKeys; public
         jti,
         client_id: clientId,
         scope,
-        ...(sid === undefined ? {} : { sid }),
         tenant,
-        ...(authentication && {
-          auth_time: authentication.at,
-          acr: authentication.level,
-          amr: authentication.methods,
-        }),
-        ...(roles.length === 0 ? {} : { roles }),
-        ...(rev.length === 0 ? {} : { rev }),
       };
+      if (sid !== undefined) claims.sid = sid;
+      if (authentication !== undefined) {
+        claims.auth_time = authentication.at;
+        claims.acr = authentication.level;
+        claims.amr = authentication.methods;
+      }
+      if (roles.length > 0) claims.roles = roles;
+      if (rev.length > 0) claims.rev = rev;
       if (token.grantId !== undefined) claims.grant_id = token.grantId;
       if (token.thumbprint !== undefined) claims.cnf = { jkt: token.thumbprint };
       const { kid, privateKey } = (await keys.fresh()).current;
-      if (header.kid !== kid) header = { kid, encoded: encode({ alg: 'ES256', typ: 'at+jwt', kid }) };
-      const input = `${header.encoded}.${encode(claims)}`;
-      return `${input}.${await sign(input, privateKey)}`;
+      if (signer?.kid !== kid) {
+        const header = Buffer.from(JSON.stringify({ alg: 'ES256', typ: 'at+jwt', kid })).toString('base64url');
+        signer = { kid, key: privateKey, header };
+      }
+      return sign(JSON.stringify(claims), signer);
     },
   };
 }
@@ -164,10 +167,6 @@ function isValidNow(claims: Partial<AccessTokenClaims> | null, publicUrl: string
     Number.isSafeInteger(iat) &&
     Number(iat) <= now + maxSkewSeconds
   );
-}
-
-function encode(value: object): string {
-  return Buffer.from(JSON.stringify(value)).toString('base64url');
 }
 
 export function nowSeconds(): number {

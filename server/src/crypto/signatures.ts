@@ -1,20 +1,22 @@
 /**
- * ES256 signatures, made in a thread of our own. To hand one to Node's pool costs this thread a third of what a whole
+ * Tokens signed ES256, encoded and signed in a thread of our own. To hand one to Node's pool costs this thread a third of what a whole
  * request for a token does, for each wakes a thread; this one is woken once for many of those that came in with the same turn of
  * the event loop.
  */
-import type { KeyObject } from 'node:crypto';
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import type { SigningResult, SigningTask } from './signing-thread.ts';
+import type { Signer, SigningResult, SigningTask } from './signing-thread.ts';
 
-/** Returns the signature of `input` as JWS writes it, in base64url. */
-export type Sign = (input: string, key: KeyObject) => Promise<string>;
+/**
+ * Returns the JWS of `payload`, in the compact form.
+ * @param signer the same object for as long as it is the same key
+ */
+export type Sign = (payload: string, signer: Signer) => Promise<string>;
 
 interface Batch {
-  key: KeyObject;
-  inputs: string[];
-  settle: { done: (signature: string) => void; failed: (error: Error) => void }[];
+  signer: Signer;
+  payloads: string[];
+  settle: { done: (token: string) => void; failed: (error: Error) => void }[];
 }
 
 const threadFile = new URL(`./signing-thread${extname(import.meta.url)}`, import.meta.url);
@@ -32,7 +34,7 @@ export function makeSign(): Sign {
   let thread: Worker | undefined;
   /** With the thread, in order. */
   let sent: Batch[] = [];
-  let knownKey: KeyObject | undefined;
+  let known: Signer | undefined;
 
   function next(): void {
     while (sent.length < maxSent) {
@@ -40,8 +42,9 @@ export function makeSign(): Sign {
       if (!batch) break;
       sent.push(batch);
       thread ??= makeThread();
-      const task: SigningTask = { inputs: batch.inputs, ...(batch.key !== knownKey && { key: batch.key }) };
-      knownKey = batch.key;
+      const { signer, payloads } = batch;
+      const task: SigningTask = signer === known ? { payloads } : { signer, payloads };
+      known = signer;
       thread.postMessage(task);
     }
     if (sent.length > 0) thread?.ref();
@@ -49,14 +52,14 @@ export function makeSign(): Sign {
   }
 
   function makeThread(): Worker {
-    knownKey = undefined;
+    known = undefined;
     const made = new Worker(threadFile);
     made.on('message', (result: SigningResult) => {
       const { settle = [] } = sent.shift() ?? {};
       next();
       for (const [i, { done, failed }] of settle.entries()) {
         if ('fault' in result) failed(new Error(`A token could not be signed: ${result.fault}`));
-        else done(result.signatures[i] ?? '');
+        else done(result.tokens[i] ?? '');
       }
     });
     made.on('error', () => {}); // 'exit' follows
@@ -70,15 +73,15 @@ export function makeSign(): Sign {
     return made;
   }
 
-  return (input, key) =>
+  return (payload, signer) =>
     new Promise((done, failed) => {
       let batch = waiting.at(-1);
-      if (batch?.key !== key || batch.inputs.length >= maxTogether) {
-        batch = { key, inputs: [], settle: [] };
+      if (batch?.signer !== signer || batch.payloads.length >= maxTogether) {
+        batch = { signer, payloads: [], settle: [] };
         // Once all that has arrived with this turn has been read.
         if (waiting.push(batch) === 1) setImmediate(next);
       }
-      batch.inputs.push(input);
+      batch.payloads.push(payload);
       batch.settle.push({ done, failed });
     });
 }

@@ -2,33 +2,43 @@
 import { type KeyObject, sign } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
 
-/** `key` absent: the one before. */
-export interface SigningTask {
-  key?: KeyObject;
-  inputs: string[];
+/** What all tokens of a key have in common. */
+export interface Signer {
+  key: KeyObject;
+  /** Of the JWS, encoded. */
+  header: string;
 }
 
-/** Signatures as JWS writes them, in the order of the inputs. */
-export type SigningResult = { signatures: string[] } | { fault: string };
+/** `signer` absent: the one before. */
+export interface SigningTask {
+  signer?: Signer;
+  /** JSON. */
+  payloads: string[];
+}
 
-let key: KeyObject | undefined;
+/** JWS in the compact form, in the order of their payloads. */
+export type SigningResult = { tokens: string[] } | { fault: string };
+
+let signer: Signer | undefined;
 
 parentPort?.on('message', (task: SigningTask) => {
   let result: SigningResult;
   try {
-    key = task.key ?? key;
-    result = { signatures: task.inputs.map((input) => signature(input, key)) };
+    signer = task.signer ?? signer;
+    result = { tokens: task.payloads.map((payload) => signed(payload, signer)) };
   } catch (error) {
     result = { fault: error instanceof Error ? error.message : String(error) };
   }
   parentPort?.postMessage(result);
 });
 
-function signature(input: string, privateKey: KeyObject | undefined): string {
-  if (!privateKey) throw new Error('There is no key to sign with.');
+function signed(payload: string, by: Signer | undefined): string {
+  if (!by) throw new Error('There is no key to sign with.');
+  const input = `${by.header}.${Buffer.from(payload).toString('base64url')}`;
   // The bare key, without options: Node finds one inside an object by errors that it throws and catches, 30 µs each, and
   // takes another 30 to write the signature as JWS does.
-  return joinNumbers(sign('sha256', Buffer.from(input), privateKey)).toString('base64url');
+  const signature = joinNumbers(sign('sha256', Buffer.from(input), by.key));
+  return `${input}.${signature.toString('base64url')}`;
 }
 
 /**

@@ -2,7 +2,7 @@
  * What every answer carries: the security headers (S40) and the leave for pages of any origin to call (S39). Their values
  * are known at the start, so no library computes them anew for each answer: that took a tenth of accepting a letter.
  */
-import type { FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
+import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify';
 
 const policy = [
   "default-src 'none'",
@@ -26,7 +26,7 @@ const crossOrigin = {
 };
 
 /** A hook that sets them before anything else can answer. */
-export function standardHeaders({ isHttps }: { isHttps: boolean }): onRequestAsyncHookHandler {
+export function standardHeaders({ isHttps }: { isHttps: boolean }): onRequestHookHandler {
   const always = {
     'content-security-policy': policy,
     'cross-origin-opener-policy': 'same-origin',
@@ -40,10 +40,11 @@ export function standardHeaders({ isHttps }: { isHttps: boolean }): onRequestAsy
     ...(isHttps && { 'strict-transport-security': 'max-age=31536000; includeSubDomains' }),
   };
   const forAnyOrigin = { ...always, ...crossOrigin };
-  return async (request, reply) => {
+  return (request, reply, done) => {
     reply.headers(isInbox(request) ? always : forAnyOrigin).header('x-request-id', request.id);
-    if (request.method === 'OPTIONS' && 'access-control-request-method' in request.headers)
-      return preflight(request, reply);
+    const isPreflight = request.method === 'OPTIONS' && 'access-control-request-method' in request.headers;
+    if (isPreflight) preflight(request, reply);
+    else done();
   };
 }
 

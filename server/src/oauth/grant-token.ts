@@ -2,7 +2,7 @@ import type { TokenSigner } from '../crypto/access-tokens.ts';
 import { identityScopes } from '../crypto/claims.ts';
 import { InvalidProof, type ProveKey, type ProvenRequest } from '../crypto/dpop.ts';
 import type { TenantDirectory } from '../tenants/tenants.ts';
-import { type Client, parseScope, supportedGrants } from './client.ts';
+import { type Client, supportedGrants } from './client.ts';
 import { OAuthError } from './errors.ts';
 
 export interface GrantedToken {
@@ -100,8 +100,8 @@ const isOpenIdScope = (scope: string) => identityScopes.has(scope);
 /** What OpenID Connect says of users says nothing of a client, whatever it may ask for in a user's name. */
 function grantedScope({ scopes: known }: Client, requested: string | undefined): string {
   const own = known.some(isOpenIdScope) ? known.filter((scope) => !isOpenIdScope(scope)) : known;
-  const scopes = requested === undefined ? own : parseScope(requested);
-  if (!scopes || scopes.length === 0 || (scopes !== own && !scopes.every((scope) => own.includes(scope)))) {
+  const scopes = requested === undefined ? own : [...new Set(requested.split(' ').filter((scope) => scope !== ''))];
+  if (scopes.length === 0 || !scopes.every((scope) => own.includes(scope))) {
     throw new OAuthError('invalid_scope', `In its own name this client has the scopes: ${own.join(' ')}.`);
   }
   return scopes.join(' ');
