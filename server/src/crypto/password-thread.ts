@@ -1,8 +1,8 @@
 /** What runs in each thread of the pool in `passwords.ts`: one password after the other, at low priority. */
-import { setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
 import { hashSync, type Options } from '@node-rs/argon2';
 import { readHash } from './foreign-hashes.ts';
+import { giveWay } from './thread-priority.ts';
 
 /** `hash` absent: make one. */
 export interface PasswordTask {
@@ -13,13 +13,8 @@ export interface PasswordTask {
 
 export type PasswordResult = { value: string | boolean } | { fault: string };
 
-try {
-  // On Linux the priority is the calling thread's own, so requests that hash nothing go first. Elsewhere it would be
-  // the whole process's, which is not meant.
-  if (process.platform === 'linux') setPriority(10);
-} catch {
-  // Not allowed here: then all threads are equal.
-}
+// Requests that hash nothing go first.
+giveWay(10);
 
 parentPort?.on('message', (tasks: PasswordTask[]) => parentPort?.postMessage(tasks.map(run)));
 

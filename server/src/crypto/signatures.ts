@@ -1,7 +1,7 @@
 /**
- * Tokens signed ES256, encoded and signed in a thread of our own. To hand one to Node's pool costs this thread a third of what a whole
- * request for a token does, for each wakes a thread; this one is woken once for many of those that came in with the same turn of
- * the event loop.
+ * Tokens, encoded and signed ES256 in a thread of our own. To have each signed by Node's pool costs this thread a third of what
+ * a whole request for a token does, for each wakes a thread; ours is woken once for many of those that came in with the same
+ * turn of the event loop.
  */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';

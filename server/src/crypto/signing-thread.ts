@@ -1,6 +1,7 @@
 /** What runs in the thread of `signatures.ts`: all that was waiting, one after the other. */
 import { type KeyObject, sign } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
+import { giveWay } from './thread-priority.ts';
 
 /** What all tokens of a key have in common. */
 export interface Signer {
@@ -18,6 +19,10 @@ export interface SigningTask {
 
 /** JWS in the compact form, in the order of their payloads. */
 export type SigningResult = { tokens: string[] } | { fault: string };
+
+// To the thread that answers, which would otherwise be stopped each time it has something signed; not to those that hash
+// passwords.
+giveWay(5);
 
 let signer: Signer | undefined;
 

@@ -99,7 +99,7 @@ const isOpenIdScope = (scope: string) => identityScopes.has(scope);
 
 /** What OpenID Connect says of users says nothing of a client, whatever it may ask for in a user's name. */
 function grantedScope({ scopes: known }: Client, requested: string | undefined): string {
-  const own = known.some(isOpenIdScope) ? known.filter((scope) => !isOpenIdScope(scope)) : known;
+  const own = known.filter((scope) => !isOpenIdScope(scope));
   const scopes = requested === undefined ? own : [...new Set(requested.split(' ').filter((scope) => scope !== ''))];
   if (scopes.length === 0 || !scopes.every((scope) => own.includes(scope))) {
     throw new OAuthError('invalid_scope', `In its own name this client has the scopes: ${own.join(' ')}.`);
