@@ -9,12 +9,17 @@ export interface StoredArtifact {
   secondsLeft: number;
 }
 
-export async function putArtifact(
-  db: Queryable,
-  artifact: { kind: string; idHash: Buffer; payload: Buffer; userCodeHash: Buffer | null; seconds: number },
-): Promise<void> {
-  const { kind, idHash, payload, userCodeHash, seconds } = artifact;
-  await db`
+export interface NewArtifact {
+  kind: string;
+  idHash: Buffer;
+  payload: Buffer;
+  userCodeHash: Buffer | null;
+  seconds: number;
+}
+
+/** Writes what waits, or writes it again: a statement, or a part of a larger one. */
+export function writtenArtifact(db: Queryable, { kind, idHash, payload, userCodeHash, seconds }: NewArtifact) {
+  return db`
     INSERT INTO oauth_artifacts (kind, id_hash, payload, user_code_hash, expires_at)
     VALUES (${kind}, ${idHash}, ${payload}, ${userCodeHash}, now() + make_interval(secs => ${seconds}))
     ON CONFLICT (kind, id_hash) DO UPDATE SET

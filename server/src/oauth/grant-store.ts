@@ -76,9 +76,9 @@ export interface NewGrant {
   seconds: number;
 }
 
-/** A grant bound to a session ends with it at the latest. */
-export async function insertGrant(db: Queryable, grant: NewGrant): Promise<void> {
-  await db`
+/** Writes a grant, as a part of a larger statement. One bound to a session ends with it at the latest. */
+export function insertedGrant(db: Queryable, grant: NewGrant) {
+  return db`
     INSERT INTO oauth_grants (id, user_id, client_id, session_id, granted, expires_at)
     SELECT ${grant.id}, ${grant.userId}, ${grant.clientUuid}, ${grant.sessionId ?? null}::uuid,
            ${db.json(grant.granted as never)},

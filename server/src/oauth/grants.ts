@@ -3,10 +3,11 @@
  * arithmetic: the grant's id, a counter, an HMAC. So a lost reply or a second tab gets the token that is current, and reuse
  * shows as a counter that is too low.
  */
-import { recordAudit } from '../audit/record.ts';
+import { auditRecord, recordAudit } from '../audit/record.ts';
 import { type Counted, countedToken, readCountedToken } from '../crypto/counted-tokens.ts';
 import type { Secrets } from '../crypto/secrets.ts';
-import type { Database, Queryable, Transaction } from '../database/database.ts';
+import type { Database, Queryable } from '../database/database.ts';
+import { type NewArtifact, writtenArtifact } from './artifact-store.ts';
 import { consentNotFound } from './errors.ts';
 import {
   addConsent,
@@ -15,7 +16,7 @@ import {
   endGrant,
   endGrantsOf,
   type Granted,
-  insertGrant,
+  insertedGrant,
   type LiveGrant,
   removeConsent,
   storeRefreshToken,
@@ -52,9 +53,9 @@ export function isOffline(scopes: readonly string[], client: Pick<StoredClient, 
   return scopes.includes('offline_access') || !scopes.includes('openid');
 }
 
+/** Writes a grant, the code it is to be had for, and the record of it: one statement, which waits for one commit. */
 export async function makeGrant(
-  { sessionSeconds }: GrantWorld,
-  tx: Transaction,
+  { db, sessionSeconds }: GrantWorld,
   grant: {
     id: string;
     userId: string;
@@ -63,18 +64,17 @@ export async function makeGrant(
     sessionId: string | undefined;
     granted: Granted;
   },
+  code: NewArtifact,
 ): Promise<void> {
   const { id, userId, client, scopes, sessionId, granted } = grant;
   const boundTo = isOffline(scopes, client) ? undefined : sessionId;
-  await insertGrant(tx, { id, userId, clientUuid: client.id, sessionId: boundTo, granted, seconds: sessionSeconds });
+  const made = { id, userId, clientUuid: client.id, sessionId: boundTo, granted, seconds: sessionSeconds };
   const { tenantId, clientId } = client;
-  await recordAudit(tx, {
-    tenantId,
-    type: 'oauth.signed_in',
-    actor: `user:${userId}`,
-    userId,
-    data: { client: clientId },
-  });
+  const actor = `user:${userId}`;
+  const event = { tenantId, type: 'oauth.signed_in', actor, userId, data: { client: clientId } } as const;
+  await db`
+    WITH made AS (${insertedGrant(db, made)}), code AS (${writtenArtifact(db, code)}), ${auditRecord(db, event)}
+    SELECT`;
 }
 
 /** Ends a grant: its refresh tokens at once, its access tokens on every node within a second. */

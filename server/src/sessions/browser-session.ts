@@ -147,7 +147,8 @@ async function useSession(
   { db, cache, revocations, refreshTokenSeconds }: BrowserWorld,
   id: string,
 ): Promise<TouchedSession | undefined> {
-  const touch = () => touchSession(db, id, refreshTokenSeconds);
+  const noted = { idleSeconds: refreshTokenSeconds, notedSeconds: Math.min(keptSeconds, refreshTokenSeconds / 10) };
+  const touch = () => touchSession(db, id, noted);
   const session = await cache.through(nameOf(id), async () => {
     const value = await touch();
     return { value, seconds: Math.min(keptSeconds, (value?.secondsLeft ?? 0) / 10) };

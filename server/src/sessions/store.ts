@@ -203,22 +203,31 @@ export type TouchedSession = Pick<LiveSession, 'userId' | 'rights' | 'methods' |
   secondsLeft: number;
 };
 
-/** Notes that a live session is used, which keeps it from ending idle; returns whose it is, unless they are disabled. */
+/**
+ * Notes that a live session is used, which keeps it from ending idle; returns whose it is, unless they are disabled. What
+ * was noted just now is not noted again: a page that only reads then waits for no commit.
+ * @param notedSeconds for how long one note is enough
+ */
 export async function touchSession(
   db: Queryable,
   id: string,
-  idleSeconds: number,
+  { idleSeconds, notedSeconds }: { idleSeconds: number; notedSeconds: number },
 ): Promise<TouchedSession | undefined> {
   const [row] = await db<Stored<TouchedSession>[]>`
-    UPDATE sessions s SET
-      refreshed_at = now(), idle_expires_at = least(now() + make_interval(secs => ${idleSeconds}), s.expires_at)
-    FROM users u
-    WHERE s.id = ${id} AND u.id = s.user_id AND u.disabled_at IS NULL
-      AND s.revoked_at IS NULL AND s.idle_expires_at > now() AND s.expires_at > now()
-    RETURNING s.user_id AS "userId", s.tenant_id AS "tenantId", s.methods,
-              extract(epoch FROM coalesce(s.authenticated_at, s.created_at))::float AS "authenticatedAt",
-              extract(epoch FROM s.idle_expires_at - now())::float AS "secondsLeft",
-              ${rightsOf(db, 'u')} AS rights`;
+    WITH live AS (
+      SELECT s.* FROM sessions s
+      WHERE s.id = ${id} AND s.revoked_at IS NULL AND s.idle_expires_at > now() AND s.expires_at > now()
+    ), touched AS (
+      UPDATE sessions s SET
+        refreshed_at = now(), idle_expires_at = least(now() + make_interval(secs => ${idleSeconds}), s.expires_at)
+      FROM live
+      WHERE s.id = live.id AND live.refreshed_at < now() - make_interval(secs => ${notedSeconds})
+    )
+    SELECT live.user_id AS "userId", live.tenant_id AS "tenantId", live.methods,
+           extract(epoch FROM coalesce(live.authenticated_at, live.created_at))::float AS "authenticatedAt",
+           extract(epoch FROM live.idle_expires_at - now())::float AS "secondsLeft",
+           ${rightsOf(db, 'u')} AS rights
+    FROM live JOIN users u ON u.id = live.user_id AND u.disabled_at IS NULL`;
   return row && withRights(row);
 }
 

@@ -10,9 +10,10 @@ import {
   consumeArtifact,
   findArtifact,
   findByUserCode,
-  putArtifact,
+  type NewArtifact,
   removeArtifact,
   type StoredArtifact,
+  writtenArtifact,
 } from '../artifact-store.ts';
 import { toProviderMetadata } from '../client.ts';
 import type { ClientDirectory } from '../find-client.ts';
@@ -100,8 +101,21 @@ function refreshTokenStorage(world: StorageWorld): Kept {
   };
 }
 
+const purposeOf = (kind: string) => `oauth ${kind}`;
+
+function asArtifact(secrets: Secrets, kind: string, id: string, payload: AdapterPayload, seconds = 60): NewArtifact {
+  const { userCode } = payload;
+  return {
+    kind,
+    idHash: secrets.hmac(purposeOf(kind), id),
+    payload: secrets.seal(purposeOf(kind), JSON.stringify(payload)),
+    userCodeHash: userCode === undefined ? null : secrets.hmac(userCodePurpose, userCode),
+    seconds: Math.max(1, seconds),
+  };
+}
+
 function artifactStorage({ db, secrets }: { db: Queryable; secrets: Secrets }, kind: string): Kept {
-  const purpose = `oauth ${kind}`;
+  const purpose = purposeOf(kind);
   const hashes = (id: string) => secrets.hmacs(purpose, id);
   const open = ({ payload, consumedAt, secondsLeft }: StoredArtifact): AdapterPayload => ({
     ...JSON.parse(secrets.open(purpose, payload).toString('utf8')),
@@ -110,15 +124,8 @@ function artifactStorage({ db, secrets }: { db: Queryable; secrets: Secrets }, k
     ...(consumedAt !== null && { consumed: consumedAt }),
   });
   return {
-    upsert: async (id, payload, seconds = 60) => {
-      const { userCode } = payload;
-      await putArtifact(db, {
-        kind,
-        idHash: secrets.hmac(purpose, id),
-        payload: secrets.seal(purpose, JSON.stringify(payload)),
-        userCodeHash: userCode === undefined ? null : secrets.hmac(userCodePurpose, userCode),
-        seconds: Math.max(1, seconds),
-      });
+    upsert: async (id, payload, seconds) => {
+      await writtenArtifact(db, asArtifact(secrets, kind, id, payload, seconds));
     },
     find: async (id) => {
       const stored = await findArtifact(db, kind, hashes(id));
@@ -155,17 +162,15 @@ function codeStorage(world: StorageWorld, kind: 'AuthorizationCode' | 'DeviceCod
         return artifacts.upsert?.(id, payload, seconds);
       const client = await world.findClient(String(payload.clientId));
       if (!client) throw new errors.InvalidClient('client is invalid', 'client not found');
-      await world.db.begin(async (tx) => {
-        await makeGrant(world, tx, {
-          id: String(payload.grantId),
-          userId: String(payload.accountId),
-          client,
-          scopes: String(payload.scope ?? '').split(' '),
-          sessionId: payload.sessionUid,
-          granted: grantedOf(grant),
-        });
-        await artifactStorage({ db: tx, secrets: world.secrets }, kind).upsert?.(id, payload, seconds);
-      });
+      const made = {
+        id: String(payload.grantId),
+        userId: String(payload.accountId),
+        client,
+        scopes: String(payload.scope ?? '').split(' '),
+        sessionId: payload.sessionUid,
+        granted: grantedOf(grant),
+      };
+      await makeGrant(world, made, asArtifact(world.secrets, kind, id, payload, seconds));
     },
     find: async (id) => {
       const code = await artifacts.find?.(id);
