@@ -5,6 +5,7 @@ import type { Routes } from '../http/server.ts';
 import { kindsOf } from '../second-factors/store.ts';
 import { type BrowserCaller, continuation } from '../sessions/browser-session.ts';
 import { beginPasskeyStepUp, type Shown, type StepUpWorld, stepUp } from '../sessions/step-up.ts';
+import type { TenantDirectory } from '../tenants/tenants.ts';
 import { findUser } from '../users/create-user.ts';
 import { showOwnPage, stepUpPath, takeOwnForm } from './forms.ts';
 import { passkeyForm, passkeysScriptPath, readPasskey } from './passkey-form.ts';
@@ -18,6 +19,7 @@ export interface StepUpPageWorld extends PageWorld, StepUpWorld {
   db: PageWorld['db'];
   secrets: PageWorld['secrets'];
   publicUrl: string;
+  tenantSlug: TenantDirectory['tenantSlug'];
 }
 
 export function stepUpPageRoutes(world: StepUpPageWorld): Routes {
@@ -60,7 +62,7 @@ export function stepUpPageRoutes(world: StepUpPageWorld): Routes {
 }
 
 async function stepUpPage(
-  { db }: StepUpPageWorld,
+  { db, tenantSlug }: StepUpPageWorld,
   texts: Texts,
   { tenantId, id }: BrowserCaller,
   note: Html | undefined,
@@ -69,6 +71,8 @@ async function stepUpPage(
   const title = texts.stepUpTitle;
   const head = html`<h1>${title}</h1>${note}
 <p>${texts.stepUpText}</p>`;
+  const elsewhere = `/sign-in?${new URLSearchParams({ server: await tenantSlug(tenantId) })}`;
+  const aside = html`<p class="aside"><a href="/account">${texts.toAccount}</a> · <a href="${elsewhere}">${texts.anotherAccount}</a></p>`;
   if (user.hasSecondFactor) {
     const hasPasskey = (await kindsOf(db, id)).includes('passkey');
     return {
@@ -80,7 +84,7 @@ ${factorCodeField(texts, !note)}
 <button type="submit">${texts.confirm}</button>
 </form>
 ${hasPasskey && passkeyForm(texts, { does: 'get', action: `${stepUpPath}/passkey`, options: `${stepUpPath}/passkey/options`, button: texts.usePasskey })}
-<p class="aside"><a href="/account">${texts.toAccount}</a> · <a href="/sign-in">${texts.anotherAccount}</a></p>`,
+${aside}`,
     };
   }
   const password = html`<form method="post" action="${stepUpPath}/password">
@@ -94,6 +98,6 @@ ${field({ name: 'password', label: texts.currentPassword, type: 'password', auto
     title,
     body: html`${head}
 ${user.passwordHash === null ? anew : password}
-<p class="aside"><a href="/account">${texts.toAccount}</a> · <a href="/sign-in">${texts.anotherAccount}</a></p>`,
+${aside}`,
   };
 }

@@ -71,6 +71,7 @@ describe('an authorization request', () => {
     const { person, browser, tokens } = await hourAgo();
     const { page, flow } = await opened(browser, { prompt: 'login' });
     assert.equal(pathOf(page), '/account/step-up');
+    assert.match(page.text, /href="\/sign-in\?server=default"/, 'another account is one of the same tenant');
     const skipped = await browser.open(new URL(`/oauth/interaction/${uidOf(browser)}`, stage.url).href);
     assert.equal(pathOf(skipped), '/account/step-up', 'going round the page does not help');
     const wrong = await send(browser, page, '/account/step-up/password', { password: 'wrong' });
