@@ -40,6 +40,8 @@ export interface Limits {
    * @throws the error of the limit (429, with Retry-After), or what the store throws when it cannot be reached
    */
   take: (uses: Use[]) => Promise<() => void>;
+  /** Gives a try back that was counted in another request. */
+  giveBack: (uses: Use[]) => void;
 }
 
 /** What keeps the buckets. A bucket is a debt in seconds that time pays off. */
@@ -95,6 +97,7 @@ export function openLimits({ store, areSourcesLimited }: { store: LimitStore; ar
 
   return {
     check: (uses) => check(bucketsOf(uses)),
+    giveBack: (uses) => giveBack(bucketsOf(uses)),
     take: async (uses) => {
       const buckets = bucketsOf(uses);
       check(buckets);

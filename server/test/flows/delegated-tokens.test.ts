@@ -22,7 +22,6 @@ const answered = [
   'GET /inbox/messages',
   'GET /livez',
   'GET /metrics',
-  'GET /oauth/logout',
   'GET /readyz',
   'GET /sign-in',
   'GET /sign-in/letter',

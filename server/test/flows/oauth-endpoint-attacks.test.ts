@@ -284,6 +284,20 @@ describe('attacks on the other endpoints', () => {
     for (const way of ways) await beginAnew(...way);
   });
 
+  it('counts no sign-in that comes to its end', async () => {
+    await target.db`DELETE FROM limits`;
+    await target.knock(openBrowser(), target.authorizeUrl(client).url);
+    await waitFor(async () => (await target.db`UPDATE limits SET paid_at = now() + interval '1 day'`).count === 1, {
+      what: 'the count',
+    });
+    const isFull = async () => (await target.knock(openBrowser(), target.authorizeUrl(client).url)).status === 429;
+    await waitFor(isFull, { what: 'the address to be refused' });
+    await target.db`UPDATE limits SET paid_at = now() + interval '495 s'`;
+    await waitFor(async () => !(await isFull()), { what: 'the address to be let through' });
+    // Three times as many as could be begun, and two that come back each second.
+    for (let i = 0; i < 30; i++) await target.codeFor(browser, client, { prompt: 'consent' });
+  });
+
   it('lets nobody try out codes of devices: twenty wrong ones from one address, then 429', async () => {
     await target.db`DELETE FROM limits`;
     const trying = async (user_code: string) => {

@@ -2,6 +2,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type Provider from 'oidc-provider';
 import type { SigningKeys } from '../../crypto/signing-keys.ts';
+import type { Limit, Limits, Use } from '../../limits/limits.ts';
+import { sourceOf } from '../../limits/source.ts';
 import type { BrowserCaller } from '../../sessions/browser-session.ts';
 import { interactionOver } from '../errors.ts';
 import type { FindClient } from '../find-client.ts';
@@ -10,7 +12,21 @@ import { type GrantWorld, giveConsent } from '../grants.ts';
 import type { StoredClient } from '../store.ts';
 import type { ProviderFor } from './provider-for.ts';
 
+/** Each is a row that lives for an hour, whoever began it. Those that come to an end are given back. */
+const begun: Limit = {
+  code: 'limits.flows',
+  what: 'sign-ins begun from one address and not ended',
+  burst: 1_000,
+  refillSeconds: 0.5,
+  isBySource: true,
+};
+
+export function begunBy({ ip }: FastifyRequest): Use[] {
+  return [{ limit: begun, key: sourceOf(ip) }];
+}
+
 export interface InteractionWorld extends GrantWorld {
+  limits: Limits;
   keys: SigningKeys;
   providerFor: ProviderFor;
   findClient: FindClient;
@@ -126,15 +142,17 @@ export function refuse(
 }
 
 async function finish(
-  { keys, providerFor }: InteractionWorld,
-  { raw: req }: FastifyRequest,
+  { keys, providerFor, limits }: InteractionWorld,
+  request: FastifyRequest,
   { raw: res }: FastifyReply,
   result: Parameters<Provider['interactionResult']>[2],
   options?: Parameters<Provider['interactionResult']>[3],
 ): Promise<string> {
   const provider = await providerFor(await keys.fresh());
+  const to = await provider.interactionResult(request.raw, res, result, options);
+  limits.giveBack(begunBy(request));
   // To the path alone: what the library made of it was made from our own address.
-  return new URL(await provider.interactionResult(req, res, result, options)).pathname;
+  return new URL(to).pathname;
 }
 
 function textOf(value: unknown): string | undefined {

@@ -10,6 +10,7 @@ import type { Limit, Limits } from '../../limits/limits.ts';
 import { sourceOf } from '../../limits/source.ts';
 import { refuseSecretInUrl } from '../authenticate-client.ts';
 import { sendOAuthError } from '../errors.ts';
+import { begunBy } from './interactions.ts';
 import { paths } from './paths.ts';
 import type { ProviderFor } from './provider-for.ts';
 
@@ -30,15 +31,6 @@ const userCodes: Limit = {
   what: 'codes of devices from one address',
   burst: 20,
   refillSeconds: 30,
-  isBySource: true,
-};
-
-/** Whoever comes without a session or a secret leaves a row behind all the same, for up to an hour. */
-const begun: Limit = {
-  code: 'limits.flows',
-  what: 'sign-ins begun from one address',
-  burst: 1_000,
-  refillSeconds: 0.5,
   isBySource: true,
 };
 
@@ -112,9 +104,9 @@ export function providerRoutes(
     const pass = (path?: string) => (request: FastifyRequest, reply: FastifyReply) => serve(request, reply, path);
     /** Counted where something was begun, so that those who are signed in already wait for nothing. */
     const passCounted =
-      (path: string, hasBegun: (request: FastifyRequest, response: ServerResponse) => boolean) =>
+      (path: string | undefined, hasBegun: (request: FastifyRequest, response: ServerResponse) => boolean) =>
       (request: FastifyRequest, reply: FastifyReply) => {
-        const use = [{ limit: begun, key: sourceOf(request.ip) }];
+        const use = begunBy(request);
         limits.check(use);
         // That there are too many is told to whoever comes next.
         const count = () => hasBegun(request, reply.raw) && limits.take(use).catch(() => {});
@@ -139,7 +131,7 @@ export function providerRoutes(
               produces: ['text/html'],
             },
           },
-          passCounted(paths.authorization, (_request, response) => isInteraction(response)),
+          passCounted(paths.authorization, isInteraction),
         );
       }
       scope.post(
@@ -148,7 +140,8 @@ export function providerRoutes(
         // A form of another site brings no cookie of ours; the redirect does.
         async (request, reply) => reply.redirect(`${paths.authorization}?${fieldsOf(request.body)}`, 303),
       );
-      scope.get(`${paths.authorization}/:uid`, { schema: { hide: true } }, pass());
+      const hide = { errorHandler: linkPages.fault, schema: { hide: true } };
+      scope.get(`${paths.authorization}/:uid`, hide, passCounted(undefined, isInteraction));
 
       for (const url of ['/.well-known/openid-configuration', '/.well-known/oauth-authorization-server']) {
         const summary = 'Where everything of OAuth and OpenID Connect is (RFC 8414)';
@@ -246,7 +239,7 @@ export function providerRoutes(
   };
 }
 
-function isInteraction(response: ServerResponse): boolean {
+function isInteraction(_request: FastifyRequest, response: ServerResponse): boolean {
   return String(response.getHeader('location') ?? '').includes('/oauth/interaction/');
 }
 
