@@ -11,8 +11,11 @@ export type ProviderFor = (keys: KeySet) => Promise<Provider>;
  */
 export function makeProviderFor(world: ProviderWorld): ProviderFor {
   const known = new WeakMap<KeySet, Provider>();
+  // To ask the loader again each time would take a twentieth of an authorization.
+  let library: Promise<typeof import('./provider.ts')> | undefined;
   return async (keys) => {
-    const { makeProvider } = await import('./provider.ts');
+    library ??= import('./provider.ts');
+    const { makeProvider } = await library;
     const provider = known.get(keys) ?? makeProvider(world, keys);
     known.set(keys, provider);
     return provider;

@@ -102,16 +102,20 @@ export function providerRoutes(
 ): Routes {
   return (app) => {
     const pass = (path?: string) => (request: FastifyRequest, reply: FastifyReply) => serve(request, reply, path);
-    /** Counted where something was begun, so that those who are signed in already wait for nothing. */
+    /** Counted after the answer, where something was begun: those who are signed in already wait for nothing. */
     const passCounted =
       (path: string | undefined, hasBegun: (request: FastifyRequest, response: ServerResponse) => boolean) =>
       (request: FastifyRequest, reply: FastifyReply) => {
-        const use = begunBy(request);
-        limits.check(use);
         // That there are too many is told to whoever comes next.
-        const count = () => hasBegun(request, reply.raw) && limits.take(use).catch(() => {});
+        const count = () => hasBegun(request, reply.raw) && limits.take(begunBy(request)).catch(() => {});
         reply.raw.once('finish', count);
         return serve(request, reply, path);
+      };
+    const passLimited =
+      (...begun: Parameters<typeof passCounted>) =>
+      (request: FastifyRequest, reply: FastifyReply) => {
+        limits.check(begunBy(request));
+        return passCounted(...begun)(request, reply);
       };
 
     app.register(async (plain) => {
@@ -131,7 +135,7 @@ export function providerRoutes(
               produces: ['text/html'],
             },
           },
-          passCounted(paths.authorization, isInteraction),
+          passLimited(paths.authorization, isInteraction),
         );
       }
       scope.post(
@@ -140,8 +144,8 @@ export function providerRoutes(
         // A form of another site brings no cookie of ours; the redirect does.
         async (request, reply) => reply.redirect(`${paths.authorization}?${fieldsOf(request.body)}`, 303),
       );
-      const hide = { errorHandler: linkPages.fault, schema: { hide: true } };
-      scope.get(`${paths.authorization}/:uid`, hide, passCounted(undefined, isInteraction));
+      // Whoever is on the way already comes to its end, however many begin.
+      scope.get(`${paths.authorization}/:uid`, { schema: { hide: true } }, passCounted(undefined, isInteraction));
 
       for (const url of ['/.well-known/openid-configuration', '/.well-known/oauth-authorization-server']) {
         const summary = 'Where everything of OAuth and OpenID Connect is (RFC 8414)';
@@ -176,7 +180,7 @@ export function providerRoutes(
             consumes: form,
           },
         },
-        passCounted(paths.pushed_authorization_request, isByAnybody),
+        passLimited(paths.pushed_authorization_request, isByAnybody),
       );
       scope.post(
         paths.device_authorization,
@@ -189,7 +193,7 @@ export function providerRoutes(
             consumes: form,
           },
         },
-        passCounted(paths.device_authorization, isByAnybody),
+        passLimited(paths.device_authorization, isByAnybody),
       );
 
       scope.get(
