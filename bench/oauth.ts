@@ -52,10 +52,14 @@ async function tokensOfClients(servers: OAuthServer[], client: OAuthClient, seco
   if (bare) await limitOf(bare, client, warmUpSeconds);
   for (const { port } of servers) await drive({ port, connections, expect: 200, seconds: warmUpSeconds, request });
   const limits: Limit[] = [];
+  const signed: Result[] = [];
   const issued = servers.map((): Result[] => []);
   try {
     for (let i = 0; i < rounds; i++) {
-      if (bare) limits.push(await limitOf(bare, client, seconds));
+      if (bare) {
+        limits.push(await limitOf(bare, client, seconds));
+        signed.push(await drive(loadOf(bare, client, '/oauth/signed', seconds)));
+      }
       for (const [index, { port }] of servers.entries()) {
         issued[index]?.push(await drive({ port, connections, expect: 200, seconds, request }));
       }
@@ -71,12 +75,16 @@ async function tokensOfClients(servers: OAuthServer[], client: OAuthClient, seco
     report({ what: 'bare ES256 signatures, all cores', value: signatures, unit: '/s' });
     report({ what: 'bare Fastify, POST of JSON', unit: '/s', value: requests.perSecond, ...latencyOf(requests) });
     report({ what: 'the same, CPU time of server and driver', unit: 'µs', value: cpuSeconds * 1e6 });
-    report({ what: 'what both together allow', unit: '/s', value: perSecond });
+    report({ what: 'the most of both, spread without loss', unit: '/s', value: perSecond });
   }
   reportFailures(first.failures);
-  const ratio = limit && { of: 'what both allow', value: first.perSecond / limit.perSecond, goal: '≥ 0.6' };
+  const ratio = limit && { of: 'the most of both', value: first.perSecond / limit.perSecond };
   const what = 'client-credentials tokens';
   report({ what, unit: '/s', value: first.perSecond, ...latencyOf(first), ...(ratio && { ratio }) });
+  if (signed.length > 0) {
+    const together = median(signed, ({ perSecond }) => perSecond);
+    compare(what, first, { ...together, name: 'bare Fastify that signs', goal: '≥ 0.6' });
+  }
   if (peer) compare(what, first, { ...peer, name: 'oidc-provider', goal: '≥ 1.5' });
 }
 
@@ -90,7 +98,8 @@ interface Limit {
 }
 
 /**
- * What bare signing and a bare route would allow together. A token is one signature and one request. All cores at nothing
+ * The most that bare signing and a bare route could come to together; what they do come to, in one program, is measured
+ * beside it. A token is one signature and one request. All cores at nothing
  * else make so many signatures a second, so that one takes the machine `1 / signatures`; a request takes it the CPU time
  * that server and driver spend on it, shared among the cores. However the work is spread over threads, no machine has more
  * time than that; and no thread that answers also signs quicker than it only answers. Both rates would be reached by nobody:
@@ -102,16 +111,19 @@ async function limitOf(
   seconds: number,
 ): Promise<Limit> {
   const signatures = await bareSignaturesOnAllCores(seconds);
-  const credentials = { client_id: client.id, client_secret: client.secret };
-  const body = { grant_type: 'client_credentials', scope: scopes.own, ...credentials };
-  const request = jsonRequest('/oauth/token', body);
   const before = await cpuSeconds();
   const own = process.cpuUsage();
-  const requests = await drive({ port, connections, expect: 200, seconds, request: () => request });
+  const requests = await drive(loadOf({ port }, client, '/oauth/token', seconds));
   const { user, system } = process.cpuUsage(own);
   const each = ((await cpuSeconds()) - before + (user + system) / 1e6) / requests.answered;
   const perSecond = Math.min(requests.perSecond, 1 / (1 / signatures + each / availableParallelism()));
   return { signatures, requests, cpuSeconds: each, perSecond };
+}
+
+function loadOf({ port }: { port: number }, client: OAuthClient, path: string, seconds: number) {
+  const credentials = { client_id: client.id, client_secret: client.secret };
+  const request = jsonRequest(path, { grant_type: 'client_credentials', scope: scopes.own, ...credentials });
+  return { port, connections, expect: 200, seconds, request: () => request };
 }
 
 /** Introspects tokens that Postern has in its memory of verified ones, and more of them than it remembers. */
