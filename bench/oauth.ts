@@ -99,11 +99,10 @@ interface Limit {
 
 /**
  * The most that bare signing and a bare route could come to together; what they do come to, in one program, is measured
- * beside it. A token is one signature and one request. All cores at nothing
- * else make so many signatures a second, so that one takes the machine `1 / signatures`; a request takes it the CPU time
- * that server and driver spend on it, shared among the cores. However the work is spread over threads, no machine has more
- * time than that; and no thread that answers also signs quicker than it only answers. Both rates would be reached by nobody:
- * nothing is counted for handing signatures to other threads.
+ * beside it. A token is one signature and one request. All cores at nothing else make so many signatures a second, so that
+ * one takes the machine `1 / signatures`; a request takes it the CPU time that server and driver spend on it, shared among
+ * the cores. However the work is spread over threads, no machine has more time than that; and no thread that answers also
+ * signs quicker than it only answers. Nobody reaches it: nothing is counted for handing signatures to other threads.
  */
 async function limitOf(
   { port, cpuSeconds }: Awaited<ReturnType<typeof startBareFastify>>,
