@@ -58,16 +58,20 @@ async function kept(stage: Stage): Promise<string> {
       if (name.startsWith(`${prefix}${stage}-`)) await rm(join(cache, name), { recursive: true, force: true });
     }
     const making = await mkdtemp(join(scratch, 'postern-test-'));
-    if (stage !== 'cluster') copy(await kept(stage === 'migrated' ? 'cluster' : 'migrated'), making);
-    await bringTo(stage, making);
-    const unfinished = `${folder}.new`;
-    await mkdir(unfinished);
-    copy(making, unfinished);
-    // Else all copies would prefer one port, with one password: who takes it while another's server is down is taken for it.
-    const access = join(unfinished, 'postgres-access.json');
-    await writeFile(access, JSON.stringify({ ...JSON.parse(await readFile(access, 'utf8')), port: 0 }));
-    await rename(unfinished, folder);
-    await rm(making, { recursive: true });
+    try {
+      if (stage !== 'cluster') copy(await kept(stage === 'migrated' ? 'cluster' : 'migrated'), making);
+      await bringTo(stage, making);
+      const unfinished = `${folder}.new`;
+      await mkdir(unfinished);
+      copy(making, unfinished);
+      // Else all copies would prefer one port, with one password: who takes it while another's server is down is taken for it.
+      const access = join(unfinished, 'postgres-access.json');
+      await writeFile(access, JSON.stringify({ ...JSON.parse(await readFile(access, 'utf8')), port: 0 }));
+      await rename(unfinished, folder);
+    } finally {
+      // Memory that nobody would give back.
+      await rm(making, { recursive: true, force: true });
+    }
   });
   return folder;
 }
