@@ -253,6 +253,8 @@ describe('attacks on the other endpoints', () => {
     const ways: [string, () => Promise<number>, number][] = [
       ['authorize', async () => (await target.knock(openBrowser(), target.authorizeUrl(open).url)).status, 303],
       ['push', async () => (await post('/oauth/par', defined(all))).status, 201],
+      // An empty secret proves nothing.
+      ['push with one', async () => (await post('/oauth/par', { ...defined(all), client_secret: '' })).status, 201],
       ['device', async () => (await post('/oauth/device', { ...named(open), scope: 'openid' })).status, 200],
     ];
     const artifacts = async () => (await db`SELECT FROM oauth_artifacts`).length;

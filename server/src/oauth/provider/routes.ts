@@ -102,21 +102,13 @@ export function providerRoutes(
 ): Routes {
   return (app) => {
     const pass = (path?: string) => (request: FastifyRequest, reply: FastifyReply) => serve(request, reply, path);
-    /** Counted after the answer, where something was begun: those who are signed in already wait for nothing. */
-    const passCounted =
-      (path: string | undefined, hasBegun: (request: FastifyRequest, response: ServerResponse) => boolean) =>
-      (request: FastifyRequest, reply: FastifyReply) => {
-        // That there are too many is told to whoever comes next.
-        const count = () => hasBegun(request, reply.raw) && limits.take(begunBy(request)).catch(() => {});
-        reply.raw.once('finish', count);
-        return serve(request, reply, path);
+    const refuseTooMany = async (request: FastifyRequest) => limits.check(begunBy(request));
+    /** After the answer, so that those who begin nothing wait for nothing. That there are too many is told to who comes next. */
+    const countWhere = (hasBegun: (request: FastifyRequest, response: ServerResponse) => boolean) => {
+      return async (request: FastifyRequest, reply: FastifyReply) => {
+        if (hasBegun(request, reply.raw)) await limits.take(begunBy(request)).catch(() => {});
       };
-    const passLimited =
-      (...begun: Parameters<typeof passCounted>) =>
-      (request: FastifyRequest, reply: FastifyReply) => {
-        limits.check(begunBy(request));
-        return passCounted(...begun)(request, reply);
-      };
+    };
 
     app.register(async (plain) => {
       const scope = plain as App;
@@ -128,6 +120,8 @@ export function providerRoutes(
         scope.get(
           url,
           {
+            onRequest: refuseTooMany,
+            onResponse: countWhere(isInteraction),
             errorHandler: linkPages.fault,
             schema: {
               tags,
@@ -135,7 +129,7 @@ export function providerRoutes(
               produces: ['text/html'],
             },
           },
-          passLimited(paths.authorization, isInteraction),
+          pass(paths.authorization),
         );
       }
       scope.post(
@@ -145,7 +139,8 @@ export function providerRoutes(
         async (request, reply) => reply.redirect(`${paths.authorization}?${fieldsOf(request.body)}`, 303),
       );
       // Whoever is on the way already comes to its end, however many begin.
-      scope.get(`${paths.authorization}/:uid`, { schema: { hide: true } }, passCounted(undefined, isInteraction));
+      const onTheWay = { onResponse: countWhere(isInteraction), schema: { hide: true } };
+      scope.get(`${paths.authorization}/:uid`, onTheWay, pass());
 
       for (const url of ['/.well-known/openid-configuration', '/.well-known/oauth-authorization-server']) {
         const summary = 'Where everything of OAuth and OpenID Connect is (RFC 8414)';
@@ -168,11 +163,14 @@ export function providerRoutes(
       );
 
       const client = [{ basic: [] }, {}];
-      const onRequest = async (request: FastifyRequest) => refuseSecretInUrl(request);
+      const hooks = {
+        onRequest: [async (request: FastifyRequest) => refuseSecretInUrl(request), refuseTooMany],
+        onResponse: countWhere(isByAnybody),
+      };
       scope.post(
         paths.pushed_authorization_request,
         {
-          onRequest,
+          ...hooks,
           schema: {
             tags,
             summary: 'Leave an authorization request beforehand (RFC 9126)',
@@ -180,12 +178,12 @@ export function providerRoutes(
             consumes: form,
           },
         },
-        passLimited(paths.pushed_authorization_request, isByAnybody),
+        pass(paths.pushed_authorization_request),
       );
       scope.post(
         paths.device_authorization,
         {
-          onRequest,
+          ...hooks,
           schema: {
             tags,
             summary: 'A code for a device without a browser (RFC 8628)',
@@ -193,7 +191,7 @@ export function providerRoutes(
             consumes: form,
           },
         },
-        passLimited(paths.device_authorization, isByAnybody),
+        pass(paths.device_authorization),
       );
 
       scope.get(
@@ -249,6 +247,7 @@ function isInteraction(_request: FastifyRequest, response: ServerResponse): bool
 
 /** Whether a client that proves nothing has left something here. */
 function isByAnybody({ headers, body }: FastifyRequest, { statusCode }: ServerResponse): boolean {
-  const proof = ['client_secret', 'client_assertion'];
-  return statusCode < 400 && headers.authorization === undefined && !proof.some((name) => name in Object(body));
+  const { client_secret: secret, client_assertion: assertion } = Object(body) as Record<string, unknown>;
+  // An empty one is none to the library, whoever sends it.
+  return statusCode < 400 && !headers.authorization && !secret && !assertion;
 }
