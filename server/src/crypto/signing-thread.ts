@@ -20,8 +20,8 @@ export interface SigningTask {
 /** JWS in the compact form, in the order of their payloads. */
 export type SigningResult = { tokens: string[] } | { fault: string };
 
-// To the thread that answers, which would otherwise be stopped each time it has something signed; not to those that hash
-// passwords.
+// The thread that answers would otherwise be stopped each time it has something signed. Those that hash passwords wait for
+// this one.
 giveWay(5);
 
 let signer: Signer | undefined;

